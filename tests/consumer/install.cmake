@@ -1,0 +1,16 @@
+# cmake -D SOURCE=... -D BUILD=... -D INSTALLED=... -P install.cmake: installs in one place and moves to another.
+set(first_place ${INSTALLED}-not-yet)
+file(REMOVE_RECURSE ${first_place} ${INSTALLED})
+execute_process(COMMAND ${CMAKE_COMMAND} --install ${BUILD} --prefix ${first_place} COMMAND_ERROR_IS_FATAL ANY)
+file(RENAME ${first_place} ${INSTALLED})
+
+file(GLOB_RECURSE files ${INSTALLED}/*)
+foreach(file IN LISTS files)
+  file(READ ${file} text)
+  foreach(path ${SOURCE} ${BUILD} ${first_place})
+    string(FIND "${text}" "${path}" position)
+    if(NOT position EQUAL -1)
+      message(SEND_ERROR "${file} names ${path}, so it cannot be moved")
+    endif()
+  endforeach()
+endforeach()

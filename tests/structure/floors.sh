@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# A header includes xent headers of lower floors only: never sideways, never up. This table is the only place where the
+# floors stand.
+set -euo pipefail
+floors=(
+  "version concepts reduction detail/parallel"
+  "options detail/scalar"
+  "detail/access detail/accumulate detail/logistic"
+  "detail/check detail/row_partition"
+  "detail/engine detail/terms log_partition"
+  "detail/element_terms detail/loss softmax log_softmax logsumexp sigmoid"
+  "softmax_cross_entropy sigmoid_cross_entropy"
+  "xent"
+)
+cd include/xent
+
+declare -A floor
+for number in "${!floors[@]}"; do
+  for name in ${floors[number]}; do floor[$name]=$number; done
+done
+
+status=0
+complain() { echo "$*"; status=1; }
+
+while IFS= read -r file; do
+  name=${file#./}
+  name=${name%.hpp}
+  if [[ -z ${floor[$name]:-} ]]; then complain "$name: on no floor of tests/structure/floors.sh"; continue; fi
+  while IFS= read -r included; do
+    if (( ${floor[$included]:-99} >= ${floor[$name]} )); then
+      complain "$name (floor ${floor[$name]}) includes $included (floor ${floor[$included]:-none})"
+    fi
+  done < <(sed -nE 's|^ *# *include *[<"]xent/(.*)\.hpp[>"].*|\1|p' "$file")
+done < <(find . -type f | sort)
+
+for name in "${!floor[@]}"; do
+  [[ -e $name.hpp ]] || complain "$name: on floor ${floor[$name]}, but there is no such header"
+done
+exit $status
