@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+// xent/detail/check.hpp - bad input refused in one way: function, argument, what it is, what it should be.
+#pragma once
+
+#include <xent/detail/access.hpp>
+#include <xent/detail/scalar.hpp>
+#include <xent/options.hpp>
+
+#include <Eigen/Core>
+
+#include <limits>
+#include <optional>
+#include <sstream>
+#include <stdexcept>    // std::invalid_argument, std::out_of_range
+#include <string>
+#include <type_traits>
+
+namespace xent::detail {
+
+template <class Error, class... Parts>
+[[noreturn]] void refuse(const char* function, const Parts&... parts) {
+  std::ostringstream text;
+  text << "xent::" << function << ": ";
+  (text << ... << parts);
+  throw Error(text.str());
+}
+
+/// "3 x 10", for messages.
+template <class T>
+std::string shape_text(const T& x) {
+  std::ostringstream text;
+  text << x.rows() << " x " << x.cols();
+  return text.str();
+}
+
+template <DenseArray T>
+void check_classes(const char* function, const T& logits, const char* name = "logits") {
+  if (class_count(logits) == 0) {
+    refuse<std::invalid_argument>(function, name, " is ", shape_text(logits), ", expected at least one class");
+  }
+}
+
+/// Whether x holds one value for each logit; beside a single sample it may lie either way.
+template <DenseArray T, DenseArray Logits>
+bool fits(const T& x, const Logits& logits) {
+  if constexpr (is_sample<Logits>) {
+    return x.size() == logits.size() && (x.rows() == 1 || x.cols() == 1);
+  } else {
+    return x.rows() == logits.rows() && x.cols() == logits.cols();
+  }
+}
+
+template <DenseArray T, DenseArray Logits>
+void check_fits(const char* function, const char* name, const T& x, const char* reference_name, const Logits& reference) {
+  if (!fits(x, reference)) {
+    refuse<std::invalid_argument>(function, name, " is ", shape_text(x), ", expected ", shape_text(reference), " like ",
+                                  reference_name);
+  }
+}
+
+/// Whether resize(rows, columns) of this plain array would be legal.
+template <class T>
+bool resizable_to(Index rows, Index columns) {
+  if constexpr (std::is_base_of_v<Eigen::PlainObjectBase<T>, T>) {
+    const auto allows = [](int fixed, int most, Index wanted) {
+      return fixed == Eigen::Dynamic ? (most == Eigen::Dynamic || wanted <= most) : wanted == fixed;
+    };
+    return allows(int(T::RowsAtCompileTime), int(T::MaxRowsAtCompileTime), rows) &&
+           allows(int(T::ColsAtCompileTime), int(T::MaxColsAtCompileTime), columns);
+  } else {
+    return false;
+  }
+}
+
+template <class Out, DenseArray T>
+void check_output(const char* function, const char* name, const Out& out, const T& logits) {
+  if (!fits(out, logits) && !resizable_to<Out>(logits.rows(), logits.cols())) {
+    refuse<std::invalid_argument>(function, name, " is ", shape_text(out), " and cannot be resized, expected ",
+                                  shape_text(logits));
+  }
+}
+
+/// Only after every check: resizing counts as writing.
+template <class Out, DenseArray T>
+void resize_output(Out& out, const T& logits) {
+  if constexpr (std::is_base_of_v<Eigen::PlainObjectBase<Out>, Out>) {
+    if (!fits(out, logits)) out.resize(logits.rows(), logits.cols());
+  }
+}
+
+/// The same for a vector of one result for each row.
+template <class Out>
+void check_results(const char* function, const char* name, const Out& out, Index rows) {
+  const bool upright = int(Out::ColsAtCompileTime) == 1;
+  if (out.size() != rows && !resizable_to<Out>(upright ? rows : 1, upright ? 1 : rows)) {
+    refuse<std::invalid_argument>(function, name, " has length ", out.size(), " and cannot be resized, expected ", rows);
+  }
+}
+
+template <class Out>
+void resize_results(Out& out, Index rows) {
+  if constexpr (std::is_base_of_v<Eigen::PlainObjectBase<Out>, Out>) {
+    if (out.size() != rows) out.resize(rows);
+  }
+}
+
+template <class Scalar>
+void check_unit_interval(const char* function, const char* name, const Scalar& value) {
+  if (!(value >= Scalar(0) && value <= Scalar(1)) || is_nan(value)) {
+    refuse<std::invalid_argument>(function, name, " is ", value, ", expected a value in [0, 1]");
+  }
+}
+
+template <class Scalar>
+void check_not_negative(const char* function, const char* name, const Scalar& value) {
+  if (!(value >= Scalar(0)) || !is_finite(value)) {
+    refuse<std::invalid_argument>(function, name, " is ", value, ", expected a finite value that is not negative");
+  }
+}
+
+enum class Sign { any, not_negative };
+
+template <class Scalar>
+void check_weight_values(const char* function, const char* name, const WeightVector<Scalar>& weights, Sign sign) {
+  for (Index i = 0; i < weights.size(); ++i) {
+    if (!is_finite(weights[i])) {
+      refuse<std::invalid_argument>(function, name, "[", i, "] is ", weights[i], ", expected a finite value");
+    }
+    if (sign == Sign::not_negative && weights[i] < Scalar(0)) {
+      refuse<std::invalid_argument>(function, name, "[", i, "] is ", weights[i], ", expected a value that is not negative");
+    }
+  }
+}
+
+template <class Scalar>
+void check_weights(const char* function, const char* name, const WeightVector<Scalar>& weights, Index length,
+                   const char* one_for_each, Sign sign) {
+  if (weights.empty()) return;
+  if (weights.size() != length) {
+    refuse<std::invalid_argument>(function, name, " has length ", weights.size(), ", expected ", length, ", one for each ",
+                                  one_for_each);
+  }
+  check_weight_values(function, name, weights, sign);
+}
+
+template <class Scalar>
+void check_class_weights(const char* function, const WeightVector<Scalar>& weights, Index classes) {
+  check_weights(function, "class_weights", weights, classes, "class", Sign::not_negative);
+}
+
+template <class Scalar>
+void check_sample_weights(const char* function, const WeightVector<Scalar>& weights, Index rows) {
+  check_weights(function, "sample_weights", weights, rows, "row", Sign::any);
+}
+
+/// A label of any integral type as an Index, -1 where it does not fit into one.
+template <std::integral T>
+Index label_index(T label) {
+  if constexpr (sizeof(T) < sizeof(Index) || std::is_signed_v<T>) {
+    return Index(label);
+  } else {
+    return label <= T(std::numeric_limits<Index>::max()) ? Index(label) : Index(-1);
+  }
+}
+
+/// An unsigned label never equals a negative ignore_index, not even one that wrapped.
+template <class T>
+bool can_equal(Index value) {
+  return std::is_signed_v<T> || value >= 0;
+}
+
+template <class T>
+Index label_count(const T& labels) {
+  if constexpr (Label<T>) {
+    return 1;
+  } else {
+    return labels.size();
+  }
+}
+
+/// Reads label i of a vector, or the only one.
+template <class T>
+class LabelReader {
+ public:
+  explicit LabelReader(const T& labels) : labels_(labels) {}
+  auto raw(Index i) const {
+    if constexpr (Label<T>) {
+      return labels_;
+    } else {
+      return labels_(0, i);
+    }
+  }
+  Index operator()(Index i) const { return label_index(raw(i)); }
+
+ private:
+  template <class U>
+  struct Store {
+    using type = Coefficients<U>;
+  };
+  template <Label U>
+  struct Store<U> {
+    using type = U;
+  };
+  typename Store<T>::type labels_;
+};
+
+/// Every label is in [0, classes) or is ignored.
+template <class T>
+void check_labels(const char* function, const T& labels, Index classes, std::optional<Index> ignore_index = {}) {
+  const LabelReader<T> label(labels);
+  Index first = -1;
+  Index bad = 0;
+  for (Index i = 0; i < label_count(labels); ++i) {
+    const Index value = label(i);
+    if ((value >= 0 && value < classes) || (can_equal<decltype(label.raw(i))>(value) && ignore_index == value)) continue;
+    if (bad++ == 0) first = i;
+  }
+  if (bad == 0) return;
+  refuse<std::out_of_range>(function, "labels[", first, "] is ", +label.raw(first), ", outside [0, ", classes, "); ", bad,
+                            bad == 1 ? " label is out of range" : " labels are out of range");
+}
+
+template <class T>
+void check_label_count(const char* function, const T& labels, Index rows) {
+  if (label_count(labels) != rows) {
+    refuse<std::invalid_argument>(function, "labels has length ", label_count(labels), ", expected ", rows,
+                                  ", one for each row of the logits");
+  }
+}
+
+}  // namespace xent::detail

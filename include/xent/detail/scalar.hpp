@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+// xent/detail/scalar.hpp - the arithmetic that every scalar shares: where it works, and what rounding lost.
+#pragma once
+
+#include <xent/concepts.hpp>
+
+#include <Eigen/Core>
+
+#include <bit>      // std::bit_cast
+#include <cmath>    // std::exp, std::log, std::log1p, std::pow
+#include <cstdint>  // std::uint32_t, std::uint64_t
+#include <limits>
+#include <type_traits>
+
+namespace xent::detail {
+
+/// Narrow floating point is computed in double: a difference of two floats is then as good as exact.
+template <class Scalar>
+using Work = std::conditional_t<std::is_same_v<typename ResultScalarOf<Scalar>::type, float>, double, Scalar>;
+
+template <class Scalar>
+Work<Scalar> widen(const Scalar& x) {
+  if constexpr (std::is_same_v<typename ResultScalarOf<Scalar>::type, float>) {
+    return static_cast<double>(static_cast<float>(x));
+  } else {
+    return x;
+  }
+}
+
+/// The work scalar back to the one of the result: the only rounding that a float sees. Through float for the half precisions.
+template <class Scalar, class W>
+Scalar narrow(const W& x) {
+  if constexpr (std::is_same_v<Scalar, W>) {
+    return x;
+  } else {
+    return static_cast<Scalar>(static_cast<float>(x));
+  }
+}
+
+/// By the bits where the format is known, so that -ffast-math cannot decide it.
+template <class W>
+bool is_nan(const W& x) {
+  if constexpr (std::is_same_v<W, double>) {
+    return (std::bit_cast<std::uint64_t>(x) << 1) > (std::uint64_t{0x7FF} << 53);
+  } else if constexpr (std::is_same_v<W, float>) {
+    return (std::bit_cast<std::uint32_t>(x) << 1) > (std::uint32_t{0xFF} << 24);
+  } else {
+    return !(x == x);
+  }
+}
+
+template <class W>
+bool is_finite(const W& x) {
+  if constexpr (std::is_same_v<W, double>) {
+    return (std::bit_cast<std::uint64_t>(x) << 1) < (std::uint64_t{0x7FF} << 53);
+  } else if constexpr (std::is_same_v<W, float>) {
+    return (std::bit_cast<std::uint32_t>(x) << 1) < (std::uint32_t{0xFF} << 24);
+  } else {
+    return x - x == W(0);
+  }
+}
+
+template <class W>
+W infinity() {
+  return W(std::numeric_limits<std::conditional_t<std::is_floating_point_v<W>, W, double>>::infinity());
+}
+
+template <class W>
+W quiet_nan() {
+  return W(std::numeric_limits<std::conditional_t<std::is_floating_point_v<W>, W, double>>::quiet_NaN());
+}
+
+/// Built-in floating point, whose rounding errors are themselves floating-point numbers.
+template <class W>
+inline constexpr bool has_exact_errors = std::is_floating_point_v<W>;
+
+/// What `sum` = a + b lost: a + b = sum + sum_error(a, b, sum) exactly (Knuth, The Art of Computer Programming 2, 4.2.2).
+template <class W>
+W sum_error(const W& a, const W& b, const W& sum) {
+  if constexpr (has_exact_errors<W>) {
+    const W b_seen = sum - a;
+    const W a_seen = sum - b_seen;
+    return (a - a_seen) + (b - b_seen);
+  } else {
+    return W(0);
+  }
+}
+
+/// exp(a - b) for a <= b, in two parts: value * (1 + residual). The difference of two wide numbers loses up to half an
+/// ulp of its own size, which the exponential turns into hundreds of ulp; the residual holds what was lost.
+template <class W>
+struct Exp {
+  W value;
+  W residual;
+};
+
+template <class W>
+Exp<W> exp_difference(const W& a, const W& b) {
+  using std::exp;
+  const W difference = a - b;
+  const W value = exp(difference);
+  if constexpr (has_exact_errors<W>) {
+    if (value == W(0)) return {W(0), W(0)};  // the difference may be -inf, whose error is not a number
+  }
+  return {value, sum_error<W>(a, W(-b), difference)};
+}
+
+/// log(1 + x). Autodiff scalars that lack it get Kahan's form, log(u) x / (u - 1) with u = 1 + x, whose derivative is right too.
+template <class W>
+W log1p_of(const W& x) {
+  using std::log;
+  using std::log1p;
+  if constexpr (requires { W(log1p(x)); }) {
+    return W(log1p(x));
+  } else {
+    const W u = W(1) + x;
+    if (u == W(1)) return x;
+    const W scale = x / W(u - W(1));
+    return W(log(u)) * scale;
+  }
+}
+
+/// base^exponent for a positive base.
+template <class W>
+W power(const W& base, const W& exponent) {
+  if constexpr (std::is_floating_point_v<W>) {
+    return std::pow(base, exponent);
+  } else {
+    using std::exp;
+    using std::log;
+    const W logarithm = exponent * W(log(base));
+    return W(exp(logarithm));
+  }
+}
+
+}  // namespace xent::detail

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+// xent/focal_loss.hpp - cross-entropies that turn away from what is already predicted well.
+#pragma once
+
+#include <xent/concepts.hpp>
+#include <xent/detail/check.hpp>
+#include <xent/detail/element_terms.hpp>
+#include <xent/detail/engine.hpp>
+#include <xent/detail/logistic.hpp>
+#include <xent/detail/loss.hpp>
+#include <xent/detail/terms.hpp>
+#include <xent/options.hpp>
+#include <xent/reduction.hpp>
+
+namespace xent {
+
+namespace detail {
+
+/// q^gamma with its limit 0 at q = 0, for gamma > 0.
+template <class W>
+W focus(const W& q, const W& gamma) {
+  return q == W(0) ? W(0) : power(q, gamma);
+}
+
+/// The terms of the label, but the mean is over the sample weights alone.
+template <class W, class Labels, class Scalar>
+class FocalTerms : public LabelTerms<W, Labels, Scalar> {
+ public:
+  using LabelTerms<W, Labels, Scalar>::LabelTerms;
+  W share(Index i) const { return this->sample_weight(i); }
+};
+
+/// With q = 1 - p_y the loss is q^gamma nll, its gradient f (p_k - [k = y]) with f = q^gamma (1 + gamma p_y nll / q):
+/// the plain gradient scaled, since nll / q tends to 1 where q vanishes.
+template <class W, class Terms>
+struct FocalRule {
+  const Terms& terms;
+  W gamma;
+
+  template <class RowView>
+  RowOutcome<W> operator()(const RowPartition<W>& partition, const RowView& z, Index i, const W& cross_entropy) const {
+    if (gamma == W(0)) return {cross_entropy};
+    const Index label = terms.label(i);
+    const W logit = widen(z[label]);
+    const W q = partition.others(label, logit);
+    const W p = partition.probability(logit);
+    const W factor = focus(q, gamma);
+    const W nll = -partition.log_probability(logit);
+    const W pull = p == W(0) || q == W(0) ? W(0) : W(W(gamma * p) * W(nll / q));
+    return {cross_entropy == W(0) ? W(0) : W(factor * cross_entropy), W(0), factor * W(W(1) + pull)};
+  }
+};
+
+template <Reduction R, class Logits, class Labels, class Gradient, class Scalar>
+auto softmax_focal_loss(const char* function, const Logits& logits, const Labels& labels, Gradient& gradient,
+                        const SoftmaxFocalLossOptions<Scalar>& options) {
+  using W = WorkOf<Logits>;
+  check_classes(function, logits);
+  check_not_negative(function, "gamma", options.gamma);
+  check_class_weights(function, options.class_weights, class_count(logits));
+  check_sample_weights(function, options.sample_weights, row_count(logits));
+  check_label_count(function, labels, row_count(logits));
+  check_labels(function, labels, class_count(logits), options.ignore_index);
+  prepare_gradient(function, gradient, logits);
+  const FocalTerms<W, Labels, Scalar> terms(labels, options.ignore_index, options.class_weights, options.sample_weights);
+  const FocalRule<W, decltype(terms)> rule{terms, widen(options.gamma)};
+  return softmax_losses<R>(logits, terms, rule, gradient);
+}
+
+/// With q = 1 - p_t, loss alpha_t q^gamma bce. Seen from |z| (see BinaryLoss) q = (opposing + agreeing e) / (1 + e), and
+/// q' / q stays within [-1, 1], so its power never meets a division by 0.
+template <class W, class Scalar>
+struct SigmoidFocalRule {
+  const SigmoidFocalLossOptions<Scalar>& options;
+  ElementWeights<W, Scalar> sample_weights;
+
+  template <class Logits>
+  SigmoidFocalRule(const char* function, const Logits& logits, const SigmoidFocalLossOptions<Scalar>& o)
+      : options(o), sample_weights(function, logits, o.sample_weights) {
+    check_not_negative(function, "gamma", o.gamma);
+    if (o.alpha) check_unit_interval(function, "alpha", *o.alpha);
+  }
+
+  bool absent(Index i, Index k) const { return sample_weights.absent(i, k); }
+  bool nothing() const { return sample_weights.nothing(); }
+
+  W balance(const W& target) const {
+    if (!options.alpha) return W(1);
+    const W alpha = widen(*options.alpha);
+    return W(alpha * target) + W(W(W(1) - alpha) * W(W(1) - target));
+  }
+
+  ElementOutcome<W> operator()(const W& z, const W& target, Index i, Index k) const {
+    if (is_nan(z)) return {z, z};
+    const W weight = sample_weights(i, k) * balance(target);
+    if (weight == W(0)) return {W(0), W(0)};
+    const BinaryLoss<W> binary(z, target, W(W(1) - target));
+    const W gamma = widen(options.gamma);
+    const W bce = binary.loss();
+    if (gamma == W(0)) return {weight * bce, weight * binary.slope()};
+    const W e = binary.logistic.e();
+    const W mixture = binary.opposing + W(binary.agreeing * e);
+    const W factor = focus(W(mixture / W(W(1) + e)), gamma);
+    const W ratio = binary.opposing == W(0) ? W(-binary.logistic.upper())
+                                            : W(W(binary.opposing - binary.agreeing) * binary.logistic.lower()) / mixture;
+    const W pull = ratio == W(0) ? W(0) : W(W(gamma * ratio) * bce);
+    return {bce == W(0) ? W(0) : W(W(weight * factor) * bce),
+            W(W(weight * factor) * binary.sign) * W(pull + binary.inner_slope())};
+  }
+};
+
+template <Reduction R, class Logits, class Targets, class Gradient, class Scalar>
+auto sigmoid_focal_loss(const char* function, const Logits& logits, const Targets& targets, Gradient& gradient,
+                        const SigmoidFocalLossOptions<Scalar>& options) {
+  check_fits(function, "targets", targets, "logits", logits);
+  const SigmoidFocalRule<WorkOf<Logits>, Scalar> rule(function, logits, options);
+  prepare_gradient(function, gradient, logits);
+  return element_losses<R>(logits, targets, rule, gradient);
+}
+
+}  // namespace detail
+
+/// The focal loss of each row's label under the softmax of its logits.
+///
+///     loss_i = s_i w_y (1 - p_y)^gamma nll_iy,   p = softmax(logits)_i, y = labels_i
+///     mean:    sum_i loss_i divided by sum_i s_i over the rows that count
+///
+/// with w class_weights, s sample_weights. 1 - p_y is the sum of the other probabilities, so it keeps its digits where p_y is
+/// nearly 1. gamma = 0 is the plain cross-entropy, exactly.
+///
+/// Shapes: logits N x C, labels N integers of any type; a vector of C logits and one label are one sample.
+/// Units:  nats. The loss has the logits' scalar, float for half and bfloat16.
+/// Edges:  as softmax_cross_entropy; no NaN at p_y = 0 or 1, whatever gamma.
+/// Errors: std::invalid_argument for shapes and option values, std::out_of_range for labels outside [0, C).
+/// Source: Lin et al., Focal Loss for Dense Object Detection (arXiv 1708.02002), equation 4.
+///
+///     float loss = xent::softmax_focal_loss(logits, labels, {.gamma = 1.5f});
+template <Reduction R = Reduction::mean, RealArray Logits, LabelsFor<Logits> Labels>
+auto softmax_focal_loss(const Logits& logits, const Labels& labels,
+                        const SoftmaxFocalLossOptions<ResultScalar<Logits>>& options = {}) {
+  detail::NoGradient none;
+  return detail::softmax_focal_loss<R>("softmax_focal_loss", logits, labels, none, options);
+}
+
+/// The same loss; writes its derivative with respect to the logits into `gradient`.
+///
+///     gradient_ik = s_i w_y (1 - p_y)^gamma (1 + gamma p_y nll_iy / (1 - p_y)) (p_k - [k = y]) / D
+///
+/// Shapes, edges and errors: as softmax_cross_entropy_with_gradient.
+///
+///     float loss = xent::softmax_focal_loss_with_gradient(logits, labels, gradient);
+template <Reduction R = Reduction::mean, RealArray Logits, LabelsFor<Logits> Labels, WritableArray<Logits> Gradient>
+auto softmax_focal_loss_with_gradient(const Logits& logits, const Labels& labels, Gradient&& gradient,
+                                      const SoftmaxFocalLossOptions<ResultScalar<Logits>>& options = {}) {
+  return detail::softmax_focal_loss<R>("softmax_focal_loss_with_gradient", logits, labels, gradient, options);
+}
+
+/// The same with a new array for the gradient.
+///
+///     auto [loss, gradient] = xent::softmax_focal_loss_with_gradient(logits, labels);
+template <Reduction R = Reduction::mean, RealArray Logits, LabelsFor<Logits> Labels>
+auto softmax_focal_loss_with_gradient(const Logits& logits, const Labels& labels,
+                                      const SoftmaxFocalLossOptions<ResultScalar<Logits>>& options = {}) {
+  return detail::with_new_gradient(logits, [&](auto& gradient) {
+    return softmax_focal_loss_with_gradient<R>(logits, labels, gradient, options);
+  });
+}
+
+/// The focal loss of each binary target under the sigmoid of its logit.
+///
+///     loss_ik = s_i alpha_t (1 - p_t)^gamma [t softplus(-z) + (1 - t) softplus(z)],   z = logits_ik, t = targets_ik
+///     p_t = p t + (1 - p)(1 - t), p = sigmoid(z);   alpha_t = alpha t + (1 - alpha)(1 - t), 1 without alpha
+///     mean:     sum_ik loss_ik divided by the number of elements
+///
+/// gamma = 0 without alpha is the plain cross-entropy, exactly.
+///
+/// Shapes: logits and targets N x C, or vectors; targets in [0, 1].
+/// Units:  nats. The loss has the logits' scalar, float for half and bfloat16.
+/// Edges:  as sigmoid_cross_entropy; no NaN at p = 0 or 1, whatever gamma.
+/// Errors: std::invalid_argument for shapes and option values.
+/// Source: Lin et al. (arXiv 1708.02002), equation 5, for soft targets as torchvision.ops.sigmoid_focal_loss.
+///
+///     float loss = xent::sigmoid_focal_loss(logits, targets, {.gamma = 2, .alpha = 0.25f});
+template <Reduction R = Reduction::mean, RealArray Logits, TargetsFor<Logits> Targets>
+auto sigmoid_focal_loss(const Logits& logits, const Targets& targets,
+                        const SigmoidFocalLossOptions<ResultScalar<Logits>>& options = {}) {
+  detail::NoGradient none;
+  return detail::sigmoid_focal_loss<R>("sigmoid_focal_loss", logits, targets, none, options);
+}
+
+/// The same loss; writes its derivative with respect to the logits into `gradient`.
+///
+/// Shapes, edges and errors: as sigmoid_cross_entropy_with_gradient.
+///
+///     float loss = xent::sigmoid_focal_loss_with_gradient(logits, targets, gradient);
+template <Reduction R = Reduction::mean, RealArray Logits, TargetsFor<Logits> Targets, WritableArray<Logits> Gradient>
+auto sigmoid_focal_loss_with_gradient(const Logits& logits, const Targets& targets, Gradient&& gradient,
+                                      const SigmoidFocalLossOptions<ResultScalar<Logits>>& options = {}) {
+  return detail::sigmoid_focal_loss<R>("sigmoid_focal_loss_with_gradient", logits, targets, gradient, options);
+}
+
+/// The same with a new array for the gradient.
+///
+///     auto [loss, gradient] = xent::sigmoid_focal_loss_with_gradient(logits, targets);
+template <Reduction R = Reduction::mean, RealArray Logits, TargetsFor<Logits> Targets>
+auto sigmoid_focal_loss_with_gradient(const Logits& logits, const Targets& targets,
+                                      const SigmoidFocalLossOptions<ResultScalar<Logits>>& options = {}) {
+  return detail::with_new_gradient(logits, [&](auto& gradient) {
+    return sigmoid_focal_loss_with_gradient<R>(logits, targets, gradient, options);
+  });
+}
+
+}  // namespace xent
