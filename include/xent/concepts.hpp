@@ -9,9 +9,17 @@
 
 namespace xent {
 
-/// Any dense Eigen object: matrix, array, map, block, transpose, expression.
+namespace detail {
+
+template <class Derived>
+Derived derived_of(const Eigen::DenseBase<Derived>*);
+
+}  // namespace detail
+
+/// Any dense Eigen object: matrix, array, map, block, transpose, expression. Asked of the pointer, since v.head(n) is a
+/// DenseBase of its own base class.
 template <class T>
-concept DenseArray = std::is_class_v<T> && std::derived_from<T, Eigen::DenseBase<T>>;
+concept DenseArray = std::is_class_v<T> && requires(const T* x) { detail::derived_of(x); };
 
 /// Logits, targets, probabilities: dense, with a real scalar (floating point, half precision, autodiff, multiprecision).
 /// Integers are refused: they are labels, and a logit that was rounded to one is a mistake.

@@ -10,6 +10,14 @@
 
 namespace xent {
 
+namespace detail {
+
+/// Whole numbers of nats are taken as double.
+template <class Scalar>
+using RealOf = std::conditional_t<std::integral<Scalar>, double, Scalar>;
+
+}  // namespace detail
+
 /// Nats to bits.
 ///
 ///     bits = nats / ln 2
@@ -20,14 +28,11 @@ namespace xent {
 template <class Scalar>
   requires(!DenseArray<Scalar>)
 auto to_bits(const Scalar& nats) {
-  if constexpr (std::integral<Scalar>) {
-    return to_bits(static_cast<double>(nats));
-  } else {
-    using W = detail::Work<Scalar>;
-    using std::log;
-    const W bit = log(W(2));
-    return detail::narrow<Scalar>(W(detail::widen(nats) / bit));
-  }
+  using Real = detail::RealOf<Scalar>;
+  using W = detail::Work<Real>;
+  using std::log;
+  const W bit = log(W(2));
+  return detail::narrow<Real>(W(detail::widen(static_cast<Real>(nats)) / bit));
 }
 
 /// Nats to perplexity: the number of equally likely classes that would be as hard to guess.
@@ -40,12 +45,9 @@ auto to_bits(const Scalar& nats) {
 template <class Scalar>
   requires(!DenseArray<Scalar>)
 auto perplexity(const Scalar& nats) {
-  if constexpr (std::integral<Scalar>) {
-    return perplexity(static_cast<double>(nats));
-  } else {
-    using std::exp;
-    return detail::narrow<Scalar>(detail::Work<Scalar>(exp(detail::widen(nats))));
-  }
+  using Real = detail::RealOf<Scalar>;
+  using std::exp;
+  return detail::narrow<Real>(detail::Work<Real>(exp(detail::widen(static_cast<Real>(nats)))));
 }
 
 template <RealArray T>

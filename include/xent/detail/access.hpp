@@ -10,6 +10,7 @@
 #include <array>
 #include <cstddef>  // std::size_t
 #include <type_traits>
+#include <utility>  // std::declval
 
 namespace xent::detail {
 
@@ -36,14 +37,16 @@ class Coefficients {
  public:
   using Scalar = typename T::Scalar;
 
-  explicit Coefficients(const T& x) : evaluator_(x), upright_(sample && x.cols() == 1) {}
+  explicit Coefficients(const T& x) : evaluator_(x.derived()), upright_(sample && x.cols() == 1) {}
 
   Scalar operator()(Index row, Index column) const {
     return sample && upright_ ? evaluator_.coeff(column, 0) : evaluator_.coeff(row, column);
   }
 
  private:
-  Eigen::internal::evaluator<T> evaluator_;
+  using Derived = std::remove_cvref_t<decltype(std::declval<const T&>().derived())>;
+
+  Eigen::internal::evaluator<Derived> evaluator_;
   bool upright_;
 };
 
