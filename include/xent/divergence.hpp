@@ -191,8 +191,9 @@ auto binary_cross_entropy(const Targets& targets, const Probs& probs) {
   detail::check_probabilities("binary_cross_entropy", "targets", targets);
   detail::check_probabilities("binary_cross_entropy", "probs", probs);
   detail::NoGradient none;
-  const detail::BinarySurprise<detail::WorkOf<Probs>> rule{probs.size() == 0};
-  return detail::element_losses<R>(probs, targets, rule, none);
+  using W = detail::WorkOf<Probs>;
+  const detail::BinarySurprise<W> rule{probs.size() == 0};
+  return detail::element_losses<R, W>(probs, targets, rule, none);
 }
 
 }  // namespace xent

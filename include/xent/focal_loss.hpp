@@ -3,11 +3,13 @@
 #pragma once
 
 #include <xent/concepts.hpp>
+#include <xent/detail/accumulate.hpp>
 #include <xent/detail/check.hpp>
 #include <xent/detail/element_terms.hpp>
 #include <xent/detail/engine.hpp>
 #include <xent/detail/logistic.hpp>
 #include <xent/detail/loss.hpp>
+#include <xent/detail/scalar.hpp>
 #include <xent/detail/terms.hpp>
 #include <xent/options.hpp>
 #include <xent/reduction.hpp>
@@ -15,12 +17,6 @@
 namespace xent {
 
 namespace detail {
-
-/// q^gamma with its limit 0 at q = 0, for gamma > 0.
-template <class W>
-W focus(const W& q, const W& gamma) {
-  return q == W(0) ? W(0) : power(q, gamma);
-}
 
 /// The terms of the label, but the mean is over the sample weights alone.
 template <class W, class Labels, class Scalar>
@@ -42,19 +38,26 @@ struct FocalRule {
     if (gamma == W(0)) return {cross_entropy};
     const Index label = terms.label(i);
     const W logit = widen(z[label]);
-    const W q = partition.others(label, logit);
+    const Parts<W> q = partition.others(label, logit);
     const W p = partition.probability(logit);
-    const W factor = focus(q, gamma);
+    const W factor = power(q, gamma);
     const W nll = -partition.log_probability(logit);
-    const W pull = p == W(0) || q == W(0) ? W(0) : W(W(gamma * p) * W(nll / q));
+    const W pull = p == W(0) || q.value == W(0) ? W(0) : W(W(gamma * p) * W(nll / q.rounded()));
     return {cross_entropy == W(0) ? W(0) : W(factor * cross_entropy), W(0), factor * W(W(1) + pull)};
   }
 };
 
+template <Reduction R, class W, class Logits, class Labels, class Gradient, class Scalar>
+auto softmax_focal_losses(const Logits& logits, const Labels& labels, Gradient& gradient,
+                          const SoftmaxFocalLossOptions<Scalar>& options) {
+  const FocalTerms<W, Labels, Scalar> terms(labels, options.ignore_index, options.class_weights, options.sample_weights);
+  const FocalRule<W, decltype(terms)> rule{terms, W(widen(options.gamma))};
+  return softmax_losses<R, W>(logits, terms, rule, gradient);
+}
+
 template <Reduction R, class Logits, class Labels, class Gradient, class Scalar>
 auto softmax_focal_loss(const char* function, const Logits& logits, const Labels& labels, Gradient& gradient,
                         const SoftmaxFocalLossOptions<Scalar>& options) {
-  using W = WorkOf<Logits>;
   check_classes(function, logits);
   check_not_negative(function, "gamma", options.gamma);
   check_class_weights(function, options.class_weights, class_count(logits));
@@ -62,9 +65,9 @@ auto softmax_focal_loss(const char* function, const Logits& logits, const Labels
   check_label_count(function, labels, row_count(logits));
   check_labels(function, labels, class_count(logits), options.ignore_index);
   prepare_gradient(function, gradient, logits);
-  const FocalTerms<W, Labels, Scalar> terms(labels, options.ignore_index, options.class_weights, options.sample_weights);
-  const FocalRule<W, decltype(terms)> rule{terms, widen(options.gamma)};
-  return softmax_losses<R>(logits, terms, rule, gradient);
+  // The power multiplies the error of its base; without it the loss is the plain one, to the bit.
+  if (options.gamma == Scalar(0)) return softmax_focal_losses<R, WorkOf<Logits>>(logits, labels, gradient, options);
+  return softmax_focal_losses<R, WideWorkOf<Logits>>(logits, labels, gradient, options);
 }
 
 /// With q = 1 - p_t, loss alpha_t q^gamma bce. Seen from |z| (see BinaryLoss) q = (opposing + agreeing e) / (1 + e), and
@@ -99,10 +102,13 @@ struct SigmoidFocalRule {
     const W bce = binary.loss();
     if (gamma == W(0)) return {weight * bce, weight * binary.slope()};
     const W e = binary.logistic.e();
-    const W mixture = binary.opposing + W(binary.agreeing * e);
-    const W factor = focus(W(mixture / W(W(1) + e)), gamma);
+    Sum<W> mixture(binary.opposing);
+    mixture.add(W(binary.agreeing * e));
+    Sum<W> total(W(1));
+    total.add(e);
+    const W factor = power(divide(mixture.high(), mixture.low(), total.high(), total.low()), gamma);
     const W ratio = binary.opposing == W(0) ? W(-binary.logistic.upper())
-                                            : W(W(binary.opposing - binary.agreeing) * binary.logistic.lower()) / mixture;
+                                            : W(W(binary.opposing - binary.agreeing) * binary.logistic.lower()) / mixture.value();
     const W pull = ratio == W(0) ? W(0) : W(W(gamma * ratio) * bce);
     return {bce == W(0) ? W(0) : W(W(weight * factor) * bce),
             W(W(weight * factor) * binary.sign) * W(pull + binary.inner_slope())};
@@ -113,9 +119,14 @@ template <Reduction R, class Logits, class Targets, class Gradient, class Scalar
 auto sigmoid_focal_loss(const char* function, const Logits& logits, const Targets& targets, Gradient& gradient,
                         const SigmoidFocalLossOptions<Scalar>& options) {
   check_fits(function, "targets", targets, "logits", logits);
-  const SigmoidFocalRule<WorkOf<Logits>, Scalar> rule(function, logits, options);
+  using W = WideWorkOf<Logits>;
+  const SigmoidFocalRule<W, Scalar> rule(function, logits, options);
   prepare_gradient(function, gradient, logits);
-  return element_losses<R>(logits, targets, rule, gradient);
+  if (options.gamma == Scalar(0)) {
+    return element_losses<R, WorkOf<Logits>>(logits, targets, SigmoidFocalRule<WorkOf<Logits>, Scalar>(function, logits, options),
+                                             gradient);
+  }
+  return element_losses<R, W>(logits, targets, rule, gradient);
 }
 
 }  // namespace detail

@@ -54,8 +54,7 @@ LogPartition<Scalar> merge(const LogPartition<Scalar>& a, const LogPartition<Sca
   if (!detail::is_finite(high.max)) {
     scale = low.max == high.max ? W(1) : W(0);
   } else {
-    const detail::Exp<W> e = detail::exp_difference<W>(detail::widen(low.max), detail::widen(high.max));
-    scale = e.value + W(e.value * e.residual);
+    scale = detail::exp_difference<W>(detail::widen(low.max), detail::widen(high.max)).rounded();
   }
   return {high.max, detail::narrow<Scalar>(W(detail::widen(high.tail) + W(rest * scale)))};
 }

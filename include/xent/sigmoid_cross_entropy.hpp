@@ -58,7 +58,7 @@ auto sigmoid_cross_entropy(const char* function, const Logits& logits, const Tar
   check_fits(function, "targets", targets, "logits", logits);
   const SigmoidRule<WorkOf<Logits>, Scalar> rule(function, logits, options);
   prepare_gradient(function, gradient, logits);
-  return element_losses<R>(logits, targets, rule, gradient);
+  return element_losses<R, WorkOf<Logits>>(logits, targets, rule, gradient);
 }
 
 }  // namespace detail

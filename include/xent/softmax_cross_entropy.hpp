@@ -62,7 +62,7 @@ auto softmax_cross_entropy(const char* function, const Logits& logits, const Tar
   const auto terms = softmax_terms(function, logits, target, options);
   prepare_gradient(function, gradient, logits);
   const ZLossRule<WorkOf<Logits>, decltype(terms)> rule{terms, widen(options.z_loss)};
-  return softmax_losses<R>(logits, terms, rule, gradient);
+  return softmax_losses<R, WorkOf<Logits>>(logits, terms, rule, gradient);
 }
 
 }  // namespace detail

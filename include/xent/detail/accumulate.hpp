@@ -20,9 +20,12 @@ class Sum {
     high_ = sum;
   }
 
+  /// A term so small beside the sum that it only matters to the low part.
+  void add_low(const W& term) { low_ = low_ + term; }
+
   void add(const Sum& other) {
     add(other.high_);
-    low_ = low_ + other.low_;
+    add_low(other.low_);
   }
 
   const W& high() const { return high_; }

@@ -25,6 +25,8 @@ inline constexpr bool threads_allowed =
 
 template <class T>
 using WorkOf = Work<typename std::remove_cvref_t<T>::Scalar>;
+template <class T>
+using WideWorkOf = WideWork<typename std::remove_cvref_t<T>::Scalar>;
 
 template <RealArray Logits>
 using RowResults = Eigen::Array<ResultScalar<Logits>, is_sample<Logits> ? 1 : int(Logits::RowsAtCompileTime), 1>;
@@ -67,7 +69,7 @@ void write_gradient(const RowPartition<W>& partition, const Row<Scalar>& z, cons
   for (Index k = 0; k < z.size; ++k) {
     const W logit = widen(z[k]);
     const W p = partition.probability(logit);
-    const W core = k == arg ? W(W(rest * p) - W(at_maximum * partition.others(k, logit)))
+    const W core = k == arg ? W(W(rest * p) - W(at_maximum * partition.others(k, logit).rounded()))
                             : W(W(all * p) - coefficient(k, logit == W(-infinity<W>())));
     gradient[k] = narrow<Out>(W(W(outcome.scale * core) / divisor));
   }
@@ -158,9 +160,8 @@ auto reduce_rows(Index rows, Index classes, const Terms& terms, const RowLoss& r
 /// Every loss of the softmax family: sum_k b_k nll_k for each row, with b from `terms`, shaped by `rule`.
 /// `gradient` has the right shape by now, or is NoGradient. It may be the logits' own storage: z_k is read before g_k is
 /// written. Logits that are an expression are evaluated once, into the row of the gradient where there is one.
-template <Reduction R, RealArray Logits, class Terms, class Rule, class Gradient>
+template <Reduction R, class W, RealArray Logits, class Terms, class Rule, class Gradient>
 auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, Gradient& gradient) {
-  using W = WorkOf<Logits>;
   using Result = ResultScalar<Logits>;
   constexpr bool with_gradient = !std::is_same_v<Gradient, NoGradient>;
   constexpr bool sample = is_sample<Logits>;
@@ -230,9 +231,8 @@ struct ElementOutcome {
 
 /// Every loss that stands on single elements: rule(z, t, i, k) gives the loss of an element and its derivative.
 /// Each logit and each target is evaluated once, in the storage order of the logits.
-template <Reduction R, RealArray Logits, RealArray Targets, class Rule, class Gradient>
+template <Reduction R, class W, RealArray Logits, RealArray Targets, class Rule, class Gradient>
 auto element_losses(const Logits& logits, const Targets& targets, const Rule& rule, Gradient& gradient) {
-  using W = WorkOf<Logits>;
   using Result = ResultScalar<Logits>;
   constexpr bool with_gradient = !std::is_same_v<Gradient, NoGradient>;
   constexpr bool by_rows = is_sample<Logits> || row_major<Logits>;
@@ -241,7 +241,7 @@ auto element_losses(const Logits& logits, const Targets& targets, const Rule& ru
   const W divisor = R == Reduction::mean ? W(double(logits.size())) : W(1);
   const auto element = [&](Index i, Index k) {
     const ElementOutcome<W> outcome =
-        rule.absent(i, k) ? ElementOutcome<W>{W(0), W(0)} : rule(widen(z(i, k)), widen(t(i, k)), i, k);
+        rule.absent(i, k) ? ElementOutcome<W>{W(0), W(0)} : rule(W(widen(z(i, k))), W(widen(t(i, k))), i, k);
     if constexpr (with_gradient) {
       cells<is_sample<Logits>>(gradient)(i, k) = narrow<typename Gradient::Scalar>(W(outcome.slope / divisor));
     }

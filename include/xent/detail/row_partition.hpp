@@ -25,14 +25,13 @@ class RowPartition {
     }
     for (Index k = 0; k < z.size; ++k) {
       if (k == arg_) continue;
-      const Exp<W> e = exp_difference<W>(widen(z[k]), max_);
+      const Parts<W> e = exp_difference<W>(widen(z[k]), max_);
       tail_.add(e.value);
-      tail_.add(W(e.value * e.residual));
+      tail_.add_low(W(e.value * e.residual));
     }
-    total_ = W(1) + tail_.high();
-    const W lost = sum_error<W>(W(1), tail_.high(), total_) + tail_.low();
-    residual_ = lost / total_;
-    log_sum_ = log1p_of(tail_.high()) + W(tail_.low() / total_);
+    total_.add(tail_.high());
+    total_.add_low(tail_.low());
+    log_sum_ = log1p_of(tail_.high()) + W(tail_.low() / total_.high());
   }
 
   bool regular() const { return is_finite(max_); }
@@ -46,21 +45,21 @@ class RowPartition {
 
   /// exp(z - max) / (1 + tail)
   W probability(const W& z) const {
-    const Exp<W> e = exp_difference<W>(z, max_);
-    const W quotient = e.value / total_;
-    return quotient + W(quotient * W(e.residual - residual_));
+    const Parts<W> e = exp_difference<W>(z, max_);
+    const W quotient = e.value / total_.high();
+    return quotient + W(quotient * W(e.residual - W(total_.low() / total_.high())));
   }
 
   /// 1 - probability(z_k) as the sum of the other classes, never as a difference from 1.
-  W others(Index k, const W& z) const {
-    if (k == arg_) {
-      const W quotient = tail_.high() / total_;
-      return quotient + W(W(tail_.low() / total_) - W(quotient * residual_));
+  Parts<W> others(Index k, const W& z) const {
+    Sum<W> rest = tail_;
+    if (k != arg_) {
+      const Parts<W> e = exp_difference<W>(z, max_);
+      rest.add(W(-e.value));
+      rest.add(W(1));
+      rest.add_low(W(-W(e.value * e.residual)));
     }
-    const Exp<W> e = exp_difference<W>(z, max_);
-    const W rest = W(tail_.high() - e.value) + W(W(1) + W(tail_.low() - W(e.value * e.residual)));
-    const W quotient = rest / total_;
-    return quotient - W(quotient * residual_);
+    return divide(rest.high(), rest.low(), total_.high(), total_.low());
   }
 
   /// (z - max) - log_sum: both terms have the same sign, so nothing cancels.
@@ -101,8 +100,7 @@ class RowPartition {
   Index arg_ = 0;
   Index unmasked_ = 0;
   Sum<W> tail_;
-  W total_ = W(1);
-  W residual_ = W(0);  // the exact 1 + tail is total_ * (1 + residual_)
+  Sum<W> total_ = Sum<W>(W(1));  // 1 + tail
   W log_sum_ = W(0);
 };
 

@@ -7,7 +7,7 @@
 #include <Eigen/Core>
 
 #include <bit>      // std::bit_cast
-#include <cmath>    // std::exp, std::log, std::log1p, std::pow
+#include <cmath>    // std::exp, std::fma, std::log, std::log1p, std::pow
 #include <cstdint>  // std::uint32_t, std::uint64_t
 #include <limits>
 #include <type_traits>
@@ -17,6 +17,10 @@ namespace xent::detail {
 /// Narrow floating point is computed in double: a difference of two floats is then as good as exact.
 template <class Scalar>
 using Work = std::conditional_t<std::is_same_v<typename ResultScalarOf<Scalar>::type, float>, double, Scalar>;
+
+/// One step wider where there is a wider type: for what raises a rounding error to a power.
+template <class Scalar>
+using WideWork = std::conditional_t<std::is_same_v<Scalar, double>, long double, Work<Scalar>>;
 
 template <class Scalar>
 Work<Scalar> widen(const Scalar& x) {
@@ -30,10 +34,10 @@ Work<Scalar> widen(const Scalar& x) {
 /// The work scalar back to the one of the result: the only rounding that a float sees. Through float for the half precisions.
 template <class Scalar, class W>
 Scalar narrow(const W& x) {
-  if constexpr (std::is_same_v<Scalar, W>) {
-    return x;
-  } else {
+  if constexpr (std::is_same_v<Scalar, Eigen::half> || std::is_same_v<Scalar, Eigen::bfloat16>) {
     return static_cast<Scalar>(static_cast<float>(x));
+  } else {
+    return static_cast<Scalar>(x);
   }
 }
 
@@ -86,16 +90,19 @@ W sum_error(const W& a, const W& b, const W& sum) {
   }
 }
 
-/// exp(a - b) for a <= b, in two parts: value * (1 + residual). The difference of two wide numbers loses up to half an
-/// ulp of its own size, which the exponential turns into hundreds of ulp; the residual holds what was lost.
+/// A positive number in two parts, value * (1 + residual): the residual holds what the rounding of the value lost.
 template <class W>
-struct Exp {
+struct Parts {
   W value;
   W residual;
+
+  W rounded() const { return value + W(value * residual); }
 };
 
+/// exp(a - b) for a <= b. The difference of two wide numbers loses up to half an ulp of its own size, which the exponential
+/// turns into hundreds of ulp.
 template <class W>
-Exp<W> exp_difference(const W& a, const W& b) {
+Parts<W> exp_difference(const W& a, const W& b) {
   using std::exp;
   const W difference = a - b;
   const W value = exp(difference);
@@ -120,17 +127,29 @@ W log1p_of(const W& x) {
   }
 }
 
-/// base^exponent for a positive base.
+/// (a + a_low) / (b + b_low), the lows being what the rounding of a and b lost; 0 for a = 0.
 template <class W>
-W power(const W& base, const W& exponent) {
+Parts<W> divide(const W& a, const W& a_low, const W& b, const W& b_low) {
+  const W quotient = a / b;
+  if (a == W(0)) return {quotient, W(0)};
+  W lost = a_low;
+  if constexpr (has_exact_errors<W>) lost += std::fma(-quotient, b, a);
+  return {quotient, W(lost / a) - W(b_low / b)};
+}
+
+/// base^exponent for a base >= 0 and an exponent > 0.
+template <class W>
+W power(const Parts<W>& base, const W& exponent) {
+  if (base.value == W(0)) return W(0);
+  W result;
   if constexpr (std::is_floating_point_v<W>) {
-    return std::pow(base, exponent);
+    result = std::pow(base.value, exponent);
   } else {
     using std::exp;
     using std::log;
-    const W logarithm = exponent * W(log(base));
-    return W(exp(logarithm));
+    result = exp(W(exponent * W(log(base.value))));
   }
+  return result + W(result * W(exponent * base.residual));
 }
 
 }  // namespace xent::detail
