@@ -8,8 +8,8 @@ floors=(
   "detail/access detail/accumulate detail/logistic"
   "detail/check detail/row_partition"
   "detail/engine detail/terms log_partition"
-  "detail/element_terms detail/loss softmax log_softmax logsumexp sigmoid"
-  "softmax_cross_entropy sigmoid_cross_entropy"
+  "detail/element_terms detail/loss softmax log_softmax logsumexp sigmoid one_hot argmax divergence units"
+  "softmax_cross_entropy sigmoid_cross_entropy nll_loss focal_loss"
   "xent"
 )
 cd include/xent

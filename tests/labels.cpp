@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+// Labels: any integral type, compared as the numbers they are, never wrapped or cut.
+#include "support/errors.hpp"
+#include "support/generators.hpp"
+#include "support/ulp.hpp"
+
+#include <xent/softmax_cross_entropy.hpp>
+
+#include <catch2/catch_template_test_macros.hpp>
+#include <catch2/catch_test_macros.hpp>
+
+#include <cstdint>
+#include <limits>
+
+using namespace support;
+
+TEMPLATE_TEST_CASE("labels of every integral type mean the same", "[labels]", std::int8_t, std::uint8_t, std::int16_t,
+                   std::uint16_t, std::int32_t, std::uint32_t, std::int64_t, std::uint64_t, char) {
+  Random random;
+  Rows<float> const logits = normal_rows<float>(random, 12, 9, 2);
+  Labels const labels = random_labels(random, 12, 9);
+  float const expected = xent::softmax_cross_entropy(logits, labels);
+  Vector<TestType> const typed = labels.cast<TestType>();
+  CHECK(identical(xent::softmax_cross_entropy(logits, typed), expected));
+  Eigen::Matrix<TestType, 1, Eigen::Dynamic> const row = typed.matrix().transpose();
+  CHECK(identical(xent::softmax_cross_entropy(logits, row), expected));
+  CHECK(identical(xent::softmax_cross_entropy(logits, typed.reverse().reverse()), expected));
+}
+
+TEST_CASE("bool labels name two classes", "[labels]") {
+  Eigen::ArrayXXf const logits = Eigen::ArrayXXf::Random(4, 2);
+  Eigen::Array<bool, 4, 1> const labels(true, false, false, true);
+  CHECK(identical(xent::softmax_cross_entropy(logits, labels),
+                  xent::softmax_cross_entropy(logits, Eigen::Array4i(1, 0, 0, 1))));
+}
+
+TEST_CASE("narrow labels never reach the classes beyond their type, and never wrap into them", "[labels]") {
+  Eigen::ArrayXXf const logits = Eigen::ArrayXXf::Random(2, 300);
+  Eigen::Array<std::uint8_t, 2, 1> const top(255, 0);
+  CHECK(identical(xent::softmax_cross_entropy(logits, top), xent::softmax_cross_entropy(logits, Eigen::Array2i(255, 0))));
+  Eigen::Array<std::int8_t, 2, 1> const negative(-1, 0);
+  CHECK(refuses<std::out_of_range>([&] { xent::softmax_cross_entropy(logits, negative); }, {"labels[0] is -1"}));
+}
+
+TEST_CASE("unsigned labels and a negative ignore_index never meet", "[labels]") {
+  Eigen::ArrayXXf const logits = Eigen::ArrayXXf::Random(3, 4);
+  Eigen::Array<std::uint64_t, 3, 1> labels(1, 2, 3);
+  CHECK(identical(xent::softmax_cross_entropy(logits, labels, {.ignore_index = -100}),
+                  xent::softmax_cross_entropy(logits, labels)));
+  labels(1) = static_cast<std::uint64_t>(-100);  // the bits of -100, and yet another number
+  CHECK(refuses<std::out_of_range>([&] { xent::softmax_cross_entropy(logits, labels, {.ignore_index = -100}); },
+                                   {"labels[1] is 18446744073709551516", "[0, 4)"}));
+  Eigen::Array<std::uint8_t, 3, 1> const bytes(1, 156, 3);  // 156 = -100 in eight bits
+  CHECK(refuses<std::out_of_range>([&] { xent::softmax_cross_entropy(logits, bytes, {.ignore_index = -100}); },
+                                   {"labels[1] is 156"}));
+}
+
+TEST_CASE("a label beyond 32 bits is refused, not cut", "[labels]") {
+  Eigen::ArrayXXf const logits = Eigen::ArrayXXf::Random(2, 4);
+  Eigen::Array<std::int64_t, 2, 1> const labels((std::int64_t{1} << 40) + 1, 0);
+  CHECK(refuses<std::out_of_range>([&] { xent::softmax_cross_entropy(logits, labels); }, {"labels[0] is 1099511627777"}));
+  Eigen::Array<std::uint64_t, 2, 1> const huge(0, std::numeric_limits<std::uint64_t>::max());
+  CHECK(refuses<std::out_of_range>([&] { xent::softmax_cross_entropy(logits, huge); },
+                                   {"labels[1] is 18446744073709551615", "[0, 4)"}));
+}
