@@ -43,7 +43,7 @@ struct FocalRule {
     const W factor = power(q, gamma);
     const W nll = -partition.log_probability(logit);
     const W pull = p == W(0) || q.value == W(0) ? W(0) : W(W(gamma * p) * W(nll / q.rounded()));
-    return {cross_entropy == W(0) ? W(0) : W(factor * cross_entropy), W(0), factor * W(W(1) + pull)};
+    return {factor * cross_entropy, W(0), factor * W(W(1) + pull)};
   }
 };
 
@@ -110,8 +110,7 @@ struct SigmoidFocalRule {
     const W ratio = binary.opposing == W(0) ? W(-binary.logistic.upper())
                                             : W(W(binary.opposing - binary.agreeing) * binary.logistic.lower()) / mixture.value();
     const W pull = ratio == W(0) ? W(0) : W(W(gamma * ratio) * bce);
-    return {bce == W(0) ? W(0) : W(W(weight * factor) * bce),
-            W(W(weight * factor) * binary.sign) * W(pull + binary.inner_slope())};
+    return {W(weight * factor) * bce, W(W(weight * factor) * binary.sign) * W(pull + binary.inner_slope())};
   }
 };
 

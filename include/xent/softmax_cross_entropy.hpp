@@ -29,40 +29,49 @@ struct ZLossRule {
   }
 };
 
-template <class Logits, class Scalar>
-void check_softmax_options(const char* function, const Logits& logits, const SoftmaxCrossEntropyOptions<Scalar>& options) {
+template <class Logits, class Target, class Scalar>
+void check_softmax_arguments(const char* function, const Logits& logits, const Target& target,
+                             const SoftmaxCrossEntropyOptions<Scalar>& options) {
+  check_classes(function, logits);
   check_unit_interval(function, "label_smoothing", options.label_smoothing);
   check_class_weights(function, options.class_weights, class_count(logits));
   check_sample_weights(function, options.sample_weights, row_count(logits));
   check_not_negative(function, "z_loss", options.z_loss);
-}
-
-/// Everything that is refused, then the terms of the rows.
-template <class Logits, class Target, class Scalar>
-auto softmax_terms(const char* function, const Logits& logits, const Target& target,
-                   const SoftmaxCrossEntropyOptions<Scalar>& options) {
-  using W = WorkOf<Logits>;
-  check_classes(function, logits);
-  check_softmax_options(function, logits, options);
   if constexpr (LabelsFor<Target, Logits>) {
     check_label_count(function, target, row_count(logits));
     check_labels(function, target, class_count(logits), options.ignore_index);
+  } else {
+    check_fits(function, "targets", target, "logits", logits);
+  }
+}
+
+template <class W, class Logits, class Target, class Scalar>
+auto softmax_terms(const Target& target, const SoftmaxCrossEntropyOptions<Scalar>& options) {
+  if constexpr (LabelsFor<Target, Logits>) {
     return LabelTerms<W, Target, Scalar>(target, options.ignore_index, options.class_weights, options.sample_weights,
                                          options.label_smoothing);
   } else {
-    check_fits(function, "targets", target, "logits", logits);
     return TargetTerms<W, Target, is_sample<Logits>, Scalar>(target, options.class_weights, options.sample_weights,
                                                              options.label_smoothing);
   }
 }
 
+template <Reduction R, class W, class Logits, class Target, class Gradient, class Scalar>
+auto softmax_cross_entropies(const Logits& logits, const Target& target, Gradient& gradient,
+                             const SoftmaxCrossEntropyOptions<Scalar>& options) {
+  const auto terms = softmax_terms<W, Logits>(target, options);
+  const ZLossRule<W, decltype(terms)> rule{terms, W(widen(options.z_loss))};
+  return softmax_losses<R, W>(logits, terms, rule, gradient);
+}
+
 template <Reduction R, class Logits, class Target, class Gradient, class Scalar>
 auto softmax_cross_entropy(const char* function, const Logits& logits, const Target& target, Gradient& gradient,
                            const SoftmaxCrossEntropyOptions<Scalar>& options) {
-  const auto terms = softmax_terms(function, logits, target, options);
+  check_softmax_arguments(function, logits, target, options);
   prepare_gradient(function, gradient, logits);
-  const ZLossRule<WorkOf<Logits>, decltype(terms)> rule{terms, widen(options.z_loss)};
-  return softmax_losses<R, WorkOf<Logits>>(logits, terms, rule, gradient);
+  // A z-loss has so many factors that their roundings add up: it is computed a step wider.
+  if (options.z_loss != Scalar(0)) return softmax_cross_entropies<R, WideWorkOf<Logits>>(logits, target, gradient, options);
+  return softmax_cross_entropies<R, WorkOf<Logits>>(logits, target, gradient, options);
 }
 
 }  // namespace detail

@@ -8,6 +8,7 @@
 
 #include <Eigen/Core>
 
+#include <functional>  // std::less: an order for any two pointers
 #include <limits>
 #include <optional>
 #include <sstream>
@@ -72,11 +73,24 @@ bool resizable_to(Index rows, Index columns) {
   }
 }
 
+/// Whether x is a view into the memory of `out`, which a resize would pull from under it.
+template <class Out, class T>
+bool stands_in(const T& x, const Out& out) {
+  if constexpr (in_memory<T> && std::is_same_v<typename T::Scalar, typename Out::Scalar>) {
+    return x.size() > 0 && std::greater_equal<>()(x.data(), out.data()) && std::less<>()(x.data(), out.data() + out.size());
+  } else {
+    return false;
+  }
+}
+
 template <class Out, DenseArray T>
 void check_output(const char* function, const char* name, const Out& out, const T& logits) {
-  if (!fits(out, logits) && !resizable_to<Out>(logits.rows(), logits.cols())) {
-    refuse<std::invalid_argument>(function, name, " is ", shape_text(out), " and cannot be resized, expected ",
-                                  shape_text(logits));
+  if (fits(out, logits)) return;
+  const char* obstacle = !resizable_to<Out>(logits.rows(), logits.cols()) ? " and cannot be resized, expected "
+                         : stands_in(logits, out)                         ? " and holds the input itself, expected "
+                                                                          : nullptr;
+  if (obstacle != nullptr) {
+    refuse<std::invalid_argument>(function, name, " is ", shape_text(out), obstacle, shape_text(logits));
   }
 }
 

@@ -50,12 +50,7 @@ struct BinaryLoss {
   W agreeing;
   W opposing;
 
-  BinaryLoss(const W& z, const W& pos, const W& neg) : logistic(z) {
-    const bool swap = z < W(0) || (z == W(0) && pos < neg);
-    sign = swap ? W(-1) : W(1);
-    agreeing = swap ? neg : pos;
-    opposing = swap ? pos : neg;
-  }
+  BinaryLoss(const W& z, const W& pos, const W& neg) : BinaryLoss(z, pos, neg, z < W(0) || (z == W(0) && pos < neg)) {}
 
   /// A side whose weight is 0 contributes 0, even where its softplus is infinite.
   W loss() const {
@@ -65,6 +60,13 @@ struct BinaryLoss {
   /// The slope along |z|; the sign turns it into the slope along z.
   W inner_slope() const { return W(opposing - W(agreeing * logistic.e())) / W(W(1) + logistic.e()); }
   W slope() const { return sign * inner_slope(); }
+
+ private:
+  BinaryLoss(const W& z, const W& pos, const W& neg, bool mirrored)
+      : logistic(mirrored ? W(-z) : z),
+        sign(mirrored ? -1 : 1),
+        agreeing(mirrored ? neg : pos),
+        opposing(mirrored ? pos : neg) {}
 };
 
 }  // namespace xent::detail
