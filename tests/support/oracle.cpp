@@ -351,6 +351,13 @@ Big softplus_limit(long double z) {
   if (z == infinity) return std::numeric_limits<Big>::infinity();
   return z == -infinity ? Big(0) : softplus_of(Big(z));
 }
+/// All elements, PyTorch's divisor; none where every row is ignored, for then the mean is one over nothing.
+Big counted_elements(Grid const& logits, Options const& options) {
+  bool any = options.sample_weights.empty();
+  for (long double s : options.sample_weights) any = any || s != 0;
+  return any ? Big(logits.rows * logits.cols) : Big(0);
+}
+
 Big sigmoid_limit(long double z) { return std::isinf(z) ? Big(z > 0 ? 1 : 0) : sigmoid_of(Big(z)); }
 
 }  // namespace
@@ -380,7 +387,7 @@ Loss sigmoid_cross_entropy(Grid const& logits, Grid const& targets, Options cons
       loss.none.push_back(exact(Big(factor * (positive + negative)), Big(factor * (abs(positive) + abs(negative)))));
       loss.gradient.push_back(exact(Big(factor * (up - down)), Big(factor * (abs(up) + abs(down)))));
     }
-  Big const elements = Big(logits.rows * logits.cols);
+  Big const elements = counted_elements(logits, options);
   reduce(loss, elements, elements);
   return loss;
 }
@@ -479,12 +486,12 @@ Loss sigmoid_focal_loss(Grid const& logits, Grid const& targets, Options const& 
       Big const factor = s * alpha;
       loss.none.push_back(exact(times(factor, times(power, bce))));
       Big const slope = miss == 0 || gamma == 0 || p * q == 0 ? Big(0) : Big(gamma * power / miss * p * q * bce);
-      Big const up = (1 - t) * (slope + power * p) + t * 0;
+      Big const up = (1 - t) * (slope + power * p);
       Big const down = t * (slope + power * q);
       // d(1 - p_t)/dz = p q ((1 - t) - t), dBCE/dz = (1 - t) p - t q: each side keeps its sign.
       loss.gradient.push_back(exact(Big(factor * (up - down)), Big(factor * (up + down))));
     }
-  Big const elements = Big(logits.rows * logits.cols);
+  Big const elements = counted_elements(logits, options);
   reduce(loss, elements, elements);
   return loss;
 }
