@@ -10,13 +10,14 @@ namespace {
 template <class Scalar>
 void append_results(std::vector<double>& results) {
   using Logits = Eigen::Array<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  Logits logits(500, 37);
+  Logits logits(rows, classes);
   for (Eigen::Index i = 0; i < logits.size(); ++i) logits.data()[i] = static_cast<Scalar>(8 * std::sin(double(i)));
   // What fast-math forgets first: an infinity, and a tail far below the rounding of 1.
   logits.row(1).setConstant(-60);
   logits(1, 1) = 0;
   logits(1, 2) = -std::numeric_limits<Scalar>::infinity();
-  const Eigen::ArrayXi labels = Eigen::ArrayXi::LinSpaced(logits.rows(), 0, 36).eval();
+  Eigen::ArrayXi labels = Eigen::ArrayXi::LinSpaced(rows, 0, classes - 1);
+  labels(1) = 1;
 
   Logits gradient;
   const auto losses = xent::softmax_cross_entropy_with_gradient<xent::Reduction::none>(logits, labels, gradient);
