@@ -54,14 +54,14 @@ struct EveryRow {
 /// The mean, sum or array of sum_k term(i, k) over the rows of an array like `shape`.
 template <Reduction R, class T, class Term>
 auto sum_rows(const T& shape, const Term& term) {
-  using W = WorkOf<T>;
-  const auto row_loss = [&](Index i, const W&) {
-    Sum<W> total;
-    for (Index k = 0; k < class_count(shape); ++k) total.add(term(i, k));
+  using V = WideOf<T>;
+  const auto row_loss = [&](Index i, const V&) {
+    Sum<V> total;
+    for (Index k = 0; k < class_count(shape); ++k) total.add(V(term(i, k)));
     return total.value();
   };
-  return reduce_rows<R, ResultScalar<T>, W, threads_allowed<T>, RowResults<T>>(row_count(shape), class_count(shape),
-                                                                              EveryRow<W>{}, row_loss, [](Index) {});
+  return reduce_rows<R, ResultScalar<T>, V, threads_allowed<T>, RowResults<T>>(row_count(shape), class_count(shape),
+                                                                              EveryRow<V>{}, row_loss, [](Index) {});
 }
 
 /// -weight log(p); 0 for a weight of 0, whatever p.
@@ -88,13 +88,13 @@ W relative_surprise(const W& t, const W& p) {
   return t * (is_finite(quotient) ? W(log(quotient)) : W(W(log(t)) - W(log(p))));
 }
 
-template <class W>
+template <class V>
 struct BinarySurprise {
   bool empty;
   bool absent(Index, Index) const { return false; }
   bool nothing() const { return empty; }
-  ElementOutcome<W> operator()(const W& p, const W& t, Index, Index) const {
-    return {surprise(t, p) + surprise_of_not(W(W(1) - t), p), W(0)};
+  ElementOutcome<V> operator()(const V& p, const V& t, Index, Index) const {
+    return {surprise(t, p) + surprise_of_not(V(V(1) - t), p), V(0)};
   }
 };
 
@@ -191,9 +191,9 @@ auto binary_cross_entropy(const Targets& targets, const Probs& probs) {
   detail::check_probabilities("binary_cross_entropy", "targets", targets);
   detail::check_probabilities("binary_cross_entropy", "probs", probs);
   detail::NoGradient none;
-  using W = detail::WorkOf<Probs>;
-  const detail::BinarySurprise<W> rule{probs.size() == 0};
-  return detail::element_losses<R, W>(probs, targets, rule, none);
+  using V = detail::WideOf<Probs>;
+  const detail::BinarySurprise<V> rule{probs.size() == 0};
+  return detail::element_losses<R, V>(probs, targets, rule, none);
 }
 
 }  // namespace xent

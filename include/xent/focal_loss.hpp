@@ -3,7 +3,6 @@
 #pragma once
 
 #include <xent/concepts.hpp>
-#include <xent/detail/accumulate.hpp>
 #include <xent/detail/check.hpp>
 #include <xent/detail/element_terms.hpp>
 #include <xent/detail/engine.hpp>
@@ -14,44 +13,47 @@
 #include <xent/options.hpp>
 #include <xent/reduction.hpp>
 
+#include <type_traits>  // std::type_identity
+
 namespace xent {
 
 namespace detail {
 
 /// The terms of the label, but the mean is over the sample weights alone.
-template <class W, class Labels, class Scalar>
-class FocalTerms : public LabelTerms<W, Labels, Scalar> {
+template <class V, class Labels, class Scalar>
+class FocalTerms : public LabelTerms<V, Labels, Scalar> {
  public:
-  using LabelTerms<W, Labels, Scalar>::LabelTerms;
-  W share(Index i) const { return this->sample_weight(i); }
+  using LabelTerms<V, Labels, Scalar>::LabelTerms;
+  V share(Index i) const { return this->sample_weight(i); }
 };
 
 /// With q = 1 - p_y the loss is q^gamma nll, its gradient f (p_k - [k = y]) with f = q^gamma (1 + gamma p_y nll / q):
 /// the plain gradient scaled, since nll / q tends to 1 where q vanishes.
-template <class W, class Terms>
+template <class V, class Terms>
 struct FocalRule {
   const Terms& terms;
-  W gamma;
+  V gamma;
 
-  template <class RowView>
-  RowOutcome<W> operator()(const RowPartition<W>& partition, const RowView& z, Index i, const W& cross_entropy) const {
-    if (gamma == W(0)) return {cross_entropy};
+  template <class W, class RowView>
+  RowOutcome<V> operator()(const RowPartition<W>& partition, const RowView& z, Index i, const V& cross_entropy) const {
+    if (gamma == V(0)) return {cross_entropy};
     const Index label = terms.label(i);
     const W logit = widen(z[label]);
-    const Parts<W> q = partition.others(label, logit);
-    const W p = partition.probability(logit);
-    const W factor = power(q, gamma);
-    const W nll = -partition.log_probability(logit);
-    const W pull = p == W(0) || q.value == W(0) ? W(0) : W(W(gamma * p) * W(nll / q.rounded()));
-    return {factor * cross_entropy, W(0), factor * W(W(1) + pull)};
+    const V q = partition.template others<V>(label, logit);
+    const V p = partition.template probability<V>(logit);
+    const V nll = -partition.template log_probability<V>(logit);
+    const V factor = power(q, gamma);
+    const V pull = p == V(0) || q == V(0) ? V(0) : V(V(gamma * p) * V(nll / q));
+    return {factor * cross_entropy, V(0), factor * V(V(1) + pull)};
   }
 };
 
 template <Reduction R, class W, class Logits, class Labels, class Gradient, class Scalar>
 auto softmax_focal_losses(const Logits& logits, const Labels& labels, Gradient& gradient,
                           const SoftmaxFocalLossOptions<Scalar>& options) {
-  const FocalTerms<W, Labels, Scalar> terms(labels, options.ignore_index, options.class_weights, options.sample_weights);
-  const FocalRule<W, decltype(terms)> rule{terms, W(widen(options.gamma))};
+  using V = WideOf<Logits>;
+  const FocalTerms<V, Labels, Scalar> terms(labels, options.ignore_index, options.class_weights, options.sample_weights);
+  const FocalRule<V, decltype(terms)> rule{terms, V(widen(options.gamma))};
   return softmax_losses<R, W>(logits, terms, rule, gradient);
 }
 
@@ -67,65 +69,48 @@ auto softmax_focal_loss(const char* function, const Logits& logits, const Labels
   prepare_gradient(function, gradient, logits);
   // The power multiplies the error of its base; without it the loss is the plain one, to the bit.
   if (options.gamma == Scalar(0)) return softmax_focal_losses<R, WorkOf<Logits>>(logits, labels, gradient, options);
-  return softmax_focal_losses<R, WideWorkOf<Logits>>(logits, labels, gradient, options);
+  return softmax_focal_losses<R, WideOf<Logits>>(logits, labels, gradient, options);
 }
 
-/// With q = 1 - p_t, loss alpha_t q^gamma bce. Seen from |z| (see BinaryLoss) q = (opposing + agreeing e) / (1 + e), and
-/// q' / q stays within [-1, 1], so its power never meets a division by 0.
-template <class W, class Scalar>
+template <class W, class V, class Scalar>
 struct SigmoidFocalRule {
   const SigmoidFocalLossOptions<Scalar>& options;
-  ElementWeights<W, Scalar> sample_weights;
-
-  template <class Logits>
-  SigmoidFocalRule(const char* function, const Logits& logits, const SigmoidFocalLossOptions<Scalar>& o)
-      : options(o), sample_weights(function, logits, o.sample_weights) {
-    check_not_negative(function, "gamma", o.gamma);
-    if (o.alpha) check_unit_interval(function, "alpha", *o.alpha);
-  }
+  ElementWeights<V, Scalar> sample_weights;
 
   bool absent(Index i, Index k) const { return sample_weights.absent(i, k); }
   bool nothing() const { return sample_weights.nothing(); }
 
-  W balance(const W& target) const {
-    if (!options.alpha) return W(1);
-    const W alpha = widen(*options.alpha);
-    return W(alpha * target) + W(W(W(1) - alpha) * W(W(1) - target));
+  V balance(const V& target) const {
+    if (!options.alpha) return V(1);
+    const V alpha = widen(*options.alpha);
+    return V(alpha * target) + V(V(V(1) - alpha) * V(V(1) - target));
   }
 
-  ElementOutcome<W> operator()(const W& z, const W& target, Index i, Index k) const {
-    if (is_nan(z)) return {z, z};
-    const W weight = sample_weights(i, k) * balance(target);
-    if (weight == W(0)) return {W(0), W(0)};
-    const BinaryLoss<W> binary(z, target, W(W(1) - target));
-    const W gamma = widen(options.gamma);
-    const W bce = binary.loss();
-    if (gamma == W(0)) return {weight * bce, weight * binary.slope()};
-    const W e = binary.logistic.e();
-    Sum<W> mixture(binary.opposing);
-    mixture.add(W(binary.agreeing * e));
-    Sum<W> total(W(1));
-    total.add(e);
-    const W factor = power(divide(mixture.high(), mixture.low(), total.high(), total.low()), gamma);
-    const W ratio = binary.opposing == W(0) ? W(-binary.logistic.upper())
-                                            : W(W(binary.opposing - binary.agreeing) * binary.logistic.lower()) / mixture.value();
-    const W pull = ratio == W(0) ? W(0) : W(W(gamma * ratio) * bce);
-    return {W(weight * factor) * bce, W(W(weight * factor) * binary.sign) * W(pull + binary.inner_slope())};
+  ElementOutcome<V> operator()(const W& z, const V& target, Index i, Index k) const {
+    if (is_nan(z)) return {V(z), V(z)};
+    const V weight = sample_weights(i, k) * balance(target);
+    if (weight == V(0)) return {V(0), V(0)};
+    const BinaryLoss<W, V> binary(z, target, V(V(1) - target));
+    const V gamma = widen(options.gamma);
+    if (gamma == V(0)) return {weight * binary.loss(), weight * binary.slope()};
+    return {weight * binary.focal_loss(gamma), weight * binary.focal_slope(gamma)};
   }
 };
 
 template <Reduction R, class Logits, class Targets, class Gradient, class Scalar>
 auto sigmoid_focal_loss(const char* function, const Logits& logits, const Targets& targets, Gradient& gradient,
                         const SigmoidFocalLossOptions<Scalar>& options) {
+  using V = WideOf<Logits>;
   check_fits(function, "targets", targets, "logits", logits);
-  using W = WideWorkOf<Logits>;
-  const SigmoidFocalRule<W, Scalar> rule(function, logits, options);
+  check_not_negative(function, "gamma", options.gamma);
+  if (options.alpha) check_unit_interval(function, "alpha", *options.alpha);
+  const ElementWeights<V, Scalar> sample_weights(function, logits, options.sample_weights);
   prepare_gradient(function, gradient, logits);
-  if (options.gamma == Scalar(0)) {
-    return element_losses<R, WorkOf<Logits>>(logits, targets, SigmoidFocalRule<WorkOf<Logits>, Scalar>(function, logits, options),
-                                             gradient);
-  }
-  return element_losses<R, W>(logits, targets, rule, gradient);
+  const auto run = [&]<class W>(std::type_identity<W>) {
+    return element_losses<R, W>(logits, targets, SigmoidFocalRule<W, V, Scalar>{options, sample_weights}, gradient);
+  };
+  if (options.gamma == Scalar(0)) return run(std::type_identity<WorkOf<Logits>>());
+  return run(std::type_identity<V>());
 }
 
 }  // namespace detail

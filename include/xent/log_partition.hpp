@@ -54,7 +54,7 @@ LogPartition<Scalar> merge(const LogPartition<Scalar>& a, const LogPartition<Sca
   if (!detail::is_finite(high.max)) {
     scale = low.max == high.max ? W(1) : W(0);
   } else {
-    scale = detail::exp_difference<W>(detail::widen(low.max), detail::widen(high.max)).rounded();
+    scale = detail::exp_difference<W>(detail::widen(low.max), detail::widen(high.max)).template wide<W>();
   }
   return {high.max, detail::narrow<Scalar>(W(detail::widen(high.tail) + W(rest * scale)))};
 }

@@ -25,9 +25,10 @@ void log_softmax(const Logits& logits, Out&& out) {
   detail::resize_output(out, logits);
   detail::map_partitions(logits, out, [](const auto& partition, const auto& z, const auto& log_p) {
     using Scalar = std::remove_cvref_t<decltype(log_p[0])>;
-    if (!partition.regular()) return detail::fill(log_p, detail::quiet_nan<detail::Work<Scalar>>());
+    using V = detail::Wide<Scalar>;
+    if (!partition.regular()) return detail::fill(log_p, detail::quiet_nan<V>());
     for (Eigen::Index k = 0; k < z.size; ++k) {
-      log_p[k] = detail::narrow<Scalar>(partition.log_probability(detail::widen(z[k])));
+      log_p[k] = detail::narrow<Scalar>(partition.template log_probability<V>(detail::widen(z[k])));
     }
   });
 }

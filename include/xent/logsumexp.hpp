@@ -30,7 +30,7 @@ void logsumexp(const Logits& logits, Out&& out) {
         detail::RowScratch<Logits> scratch(detail::class_count(logits));
         for (Eigen::Index i = begin; i < end; ++i) {
           const detail::RowPartition<detail::WorkOf<Logits>> partition(rows(i, scratch.row()));
-          out(i) = detail::narrow<Result>(partition.logsumexp());
+          out(i) = detail::narrow<Result>(partition.template logsumexp<detail::WideOf<Logits>>());
         }
       });
 }

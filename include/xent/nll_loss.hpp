@@ -17,7 +17,7 @@ namespace detail {
 template <Reduction R, class LogProbs, class Labels, class Gradient, class Scalar>
 auto nll_loss(const char* function, const LogProbs& log_probs, const Labels& labels, Gradient& gradient,
               const NllLossOptions<Scalar>& options) {
-  using W = WorkOf<LogProbs>;
+  using V = WideOf<LogProbs>;
   constexpr bool sample = is_sample<LogProbs>;
   const Index rows = row_count(log_probs);
   const Index classes = class_count(log_probs);
@@ -28,22 +28,22 @@ auto nll_loss(const char* function, const LogProbs& log_probs, const Labels& lab
   check_labels(function, labels, classes, options.ignore_index);
   prepare_gradient(function, gradient, log_probs);
 
-  const LabelTerms<W, Labels, Scalar> terms(labels, options.ignore_index, options.class_weights, options.sample_weights);
+  const LabelTerms<V, Labels, Scalar> terms(labels, options.ignore_index, options.class_weights, options.sample_weights);
   const Coefficients<LogProbs> value(log_probs);
   const auto clear = [&](Index i) {
-    if constexpr (!std::is_same_v<Gradient, NoGradient>) fill(cells<sample>(gradient).row(i), W(0));
+    if constexpr (!std::is_same_v<Gradient, NoGradient>) fill(cells<sample>(gradient).row(i), V(0));
   };
-  const auto row_loss = [&](Index i, const W& divisor) {
+  const auto row_loss = [&](Index i, const V& divisor) {
     const Index label = terms.label(i);
-    const W weight = terms.share(i);
-    const W loss = weight == W(0) ? W(0) : W(-W(weight * widen(value(i, label))));
+    const V weight = terms.share(i);
+    const V loss = weight == V(0) ? V(0) : V(-V(weight * V(widen(value(i, label)))));
     clear(i);
     if constexpr (!std::is_same_v<Gradient, NoGradient>) {
-      if (weight != W(0)) cells<sample>(gradient)(i, label) = narrow<typename Gradient::Scalar>(W(-W(weight / divisor)));
+      if (weight != V(0)) cells<sample>(gradient)(i, label) = narrow<typename Gradient::Scalar>(V(-V(weight / divisor)));
     }
     return loss;
   };
-  return reduce_rows<R, ResultScalar<LogProbs>, W, threads_allowed<LogProbs>, RowResults<LogProbs>>(rows, classes, terms,
+  return reduce_rows<R, ResultScalar<LogProbs>, V, threads_allowed<LogProbs>, RowResults<LogProbs>>(rows, classes, terms,
                                                                                                     row_loss, clear);
 }
 

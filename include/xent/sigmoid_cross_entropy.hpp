@@ -15,50 +15,51 @@ namespace xent {
 
 namespace detail {
 
-template <class W, class Scalar>
+template <class W, class V, class Scalar>
 struct SigmoidRule {
   const SigmoidCrossEntropyOptions<Scalar>& options;
-  ElementWeights<W, Scalar> sample_weights;
-
-  template <class Logits>
-  SigmoidRule(const char* function, const Logits& logits, const SigmoidCrossEntropyOptions<Scalar>& o)
-      : options(o), sample_weights(function, logits, o.sample_weights) {
-    check_unit_interval(function, "label_smoothing", o.label_smoothing);
-    check_class_weights(function, o.class_weights, class_count(logits));
-    if (o.pos_weights.size() == 1) {
-      check_weight_values(function, "pos_weights", o.pos_weights, Sign::not_negative);
-    } else {
-      check_weights(function, "pos_weights", o.pos_weights, class_count(logits), "class (or a single one)",
-                    Sign::not_negative);
-    }
-  }
+  ElementWeights<V, Scalar> sample_weights;
 
   bool absent(Index i, Index k) const { return sample_weights.absent(i, k); }
   bool nothing() const { return sample_weights.nothing(); }
 
-  W smoothed(const W& target) const {
-    const W e = widen(options.label_smoothing);
-    return e == W(0) ? target : W(W(W(W(1) - e) * target) + W(e / W(2)));
+  V smoothed(const V& target) const {
+    const V e = widen(options.label_smoothing);
+    return e == V(0) ? target : V(V(V(V(1) - e) * target) + V(e / V(2)));
   }
 
-  ElementOutcome<W> operator()(const W& z, const W& target, Index i, Index k) const {
-    const W weight = sample_weights(i, k) * weight_at<W>(options.class_weights, k);
-    if (weight == W(0) && !is_nan(z)) return {W(0), W(0)};
-    const W pos = weight_at<W>(options.pos_weights, options.pos_weights.size() == 1 ? 0 : k) * smoothed(target);
-    const W neg = smoothed(W(W(1) - target));
-    const BinaryLoss<W> binary(z, pos, neg);
-    if (is_nan(z)) return {z, z};
+  ElementOutcome<V> operator()(const W& z, const V& target, Index i, Index k) const {
+    if (is_nan(z)) return {V(z), V(z)};
+    const V weight = sample_weights(i, k) * weight_at<V>(options.class_weights, k);
+    if (weight == V(0)) return {V(0), V(0)};
+    const V pos = weight_at<V>(options.pos_weights, options.pos_weights.size() == 1 ? 0 : k) * smoothed(target);
+    const BinaryLoss<W, V> binary(z, pos, smoothed(V(V(1) - target)));
     return {weight * binary.loss(), weight * binary.slope()};
   }
 };
 
+template <class Logits, class Scalar>
+void check_sigmoid_options(const char* function, const Logits& logits, const SigmoidCrossEntropyOptions<Scalar>& options) {
+  check_unit_interval(function, "label_smoothing", options.label_smoothing);
+  check_class_weights(function, options.class_weights, class_count(logits));
+  if (options.pos_weights.size() == 1) {
+    check_weight_values(function, "pos_weights", options.pos_weights, Sign::not_negative);
+  } else {
+    check_weights(function, "pos_weights", options.pos_weights, class_count(logits), "class (or a single one)",
+                  Sign::not_negative);
+  }
+}
+
 template <Reduction R, class Logits, class Targets, class Gradient, class Scalar>
 auto sigmoid_cross_entropy(const char* function, const Logits& logits, const Targets& targets, Gradient& gradient,
                            const SigmoidCrossEntropyOptions<Scalar>& options) {
+  using W = WorkOf<Logits>;
+  using V = WideOf<Logits>;
   check_fits(function, "targets", targets, "logits", logits);
-  const SigmoidRule<WorkOf<Logits>, Scalar> rule(function, logits, options);
+  check_sigmoid_options(function, logits, options);
+  const SigmoidRule<W, V, Scalar> rule{options, ElementWeights<V, Scalar>(function, logits, options.sample_weights)};
   prepare_gradient(function, gradient, logits);
-  return element_losses<R, WorkOf<Logits>>(logits, targets, rule, gradient);
+  return element_losses<R, W>(logits, targets, rule, gradient);
 }
 
 }  // namespace detail

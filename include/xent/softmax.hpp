@@ -24,8 +24,9 @@ void softmax(const Logits& logits, Out&& out) {
   detail::resize_output(out, logits);
   detail::map_partitions(logits, out, [](const auto& partition, const auto& z, const auto& p) {
     using Scalar = std::remove_cvref_t<decltype(p[0])>;
-    if (!partition.regular()) return detail::fill(p, detail::quiet_nan<detail::Work<Scalar>>());
-    for (Eigen::Index k = 0; k < z.size; ++k) p[k] = detail::narrow<Scalar>(partition.probability(detail::widen(z[k])));
+    using V = detail::Wide<Scalar>;
+    if (!partition.regular()) return detail::fill(p, detail::quiet_nan<V>());
+    for (Eigen::Index k = 0; k < z.size; ++k) p[k] = detail::narrow<Scalar>(partition.template probability<V>(detail::widen(z[k])));
   });
 }
 

@@ -15,17 +15,17 @@ namespace xent {
 namespace detail {
 
 /// The plain loss, and z_loss * logsumexp^2 on top.
-template <class W, class Terms>
+template <class V, class Terms>
 struct ZLossRule {
   const Terms& terms;
-  W z_loss;
+  V z_loss;
 
-  template <class Row>
-  RowOutcome<W> operator()(const RowPartition<W>& partition, const Row&, Index i, const W& cross_entropy) const {
-    if (z_loss == W(0)) return {cross_entropy};
-    const W logsumexp = partition.logsumexp();
-    const W slope = W(terms.sample_weight(i) * z_loss) * logsumexp;
-    return {cross_entropy + W(slope * logsumexp), W(2) * slope};
+  template <class W, class RowView>
+  RowOutcome<V> operator()(const RowPartition<W>& partition, const RowView&, Index i, const V& cross_entropy) const {
+    if (z_loss == V(0)) return {cross_entropy};
+    const V logsumexp = partition.template logsumexp<V>();
+    const V slope = V(terms.sample_weight(i) * z_loss) * logsumexp;
+    return {cross_entropy + V(slope * logsumexp), V(2) * slope};
   }
 };
 
@@ -45,33 +45,28 @@ void check_softmax_arguments(const char* function, const Logits& logits, const T
   }
 }
 
-template <class W, class Logits, class Target, class Scalar>
+template <class V, class Logits, class Target, class Scalar>
 auto softmax_terms(const Target& target, const SoftmaxCrossEntropyOptions<Scalar>& options) {
   if constexpr (LabelsFor<Target, Logits>) {
-    return LabelTerms<W, Target, Scalar>(target, options.ignore_index, options.class_weights, options.sample_weights,
+    return LabelTerms<V, Target, Scalar>(target, options.ignore_index, options.class_weights, options.sample_weights,
                                          options.label_smoothing);
   } else {
-    return TargetTerms<W, Target, is_sample<Logits>, Scalar>(target, options.class_weights, options.sample_weights,
+    return TargetTerms<V, Target, is_sample<Logits>, Scalar>(target, options.class_weights, options.sample_weights,
                                                              options.label_smoothing);
   }
-}
-
-template <Reduction R, class W, class Logits, class Target, class Gradient, class Scalar>
-auto softmax_cross_entropies(const Logits& logits, const Target& target, Gradient& gradient,
-                             const SoftmaxCrossEntropyOptions<Scalar>& options) {
-  const auto terms = softmax_terms<W, Logits>(target, options);
-  const ZLossRule<W, decltype(terms)> rule{terms, W(widen(options.z_loss))};
-  return softmax_losses<R, W>(logits, terms, rule, gradient);
 }
 
 template <Reduction R, class Logits, class Target, class Gradient, class Scalar>
 auto softmax_cross_entropy(const char* function, const Logits& logits, const Target& target, Gradient& gradient,
                            const SoftmaxCrossEntropyOptions<Scalar>& options) {
+  using V = WideOf<Logits>;
   check_softmax_arguments(function, logits, target, options);
   prepare_gradient(function, gradient, logits);
-  // A z-loss has so many factors that their roundings add up: it is computed a step wider.
-  if (options.z_loss != Scalar(0)) return softmax_cross_entropies<R, WideWorkOf<Logits>>(logits, target, gradient, options);
-  return softmax_cross_entropies<R, WorkOf<Logits>>(logits, target, gradient, options);
+  const auto terms = softmax_terms<V, Logits>(target, options);
+  const ZLossRule<V, decltype(terms)> rule{terms, V(widen(options.z_loss))};
+  // logsumexp is ill conditioned near 0, so where it enters the loss its exponentials are taken a step wider.
+  if (options.z_loss != Scalar(0)) return softmax_losses<R, V>(logits, terms, rule, gradient);
+  return softmax_losses<R, WorkOf<Logits>>(logits, terms, rule, gradient);
 }
 
 }  // namespace detail

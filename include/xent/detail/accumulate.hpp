@@ -31,7 +31,12 @@ class Sum {
   const W& high() const { return high_; }
   /// Meaningless once the sum is infinite or NaN, when value() is the high part alone.
   const W& low() const { return low_; }
-  W value() const { return is_finite(high_) ? W(high_ + low_) : high_; }
+  W value() const { return wide<W>(); }
+
+  template <class V>
+  V wide() const {
+    return is_finite(high_) ? V(V(high_) + V(low_)) : V(high_);
+  }
 
  private:
   W high_ = W(0);

@@ -11,7 +11,7 @@ namespace xent::detail {
 
 /// Sample weights of an N x C array of elements: one for each row. Beside a vector, which is one sample of C elements, one
 /// for each element will do too, so that a vector of N binary samples can be weighted as such.
-template <class W, class Scalar>
+template <class V, class Scalar>
 class ElementWeights {
  public:
   template <class Logits>
@@ -21,7 +21,7 @@ class ElementWeights {
   }
 
   bool absent(Index i, Index k) const { return !weights_.empty() && weights_[by_element_ ? k : i] == Scalar(0); }
-  W operator()(Index i, Index k) const { return weight_at<W>(weights_, by_element_ ? k : i); }
+  V operator()(Index i, Index k) const { return weight_at<V>(weights_, by_element_ ? k : i); }
 
   /// No element at all, or none that counts.
   bool nothing() const {

@@ -26,7 +26,7 @@ inline constexpr bool threads_allowed =
 template <class T>
 using WorkOf = Work<typename std::remove_cvref_t<T>::Scalar>;
 template <class T>
-using WideWorkOf = WideWork<typename std::remove_cvref_t<T>::Scalar>;
+using WideOf = Wide<typename std::remove_cvref_t<T>::Scalar>;
 
 template <RealArray Logits>
 using RowResults = Eigen::Array<ResultScalar<Logits>, is_sample<Logits> ? 1 : int(Logits::RowsAtCompileTime), 1>;
@@ -50,63 +50,63 @@ void fill(const Row<Scalar>& row, const W& value) {
 
 /// What a rule makes of the plain cross-entropy of a row: its loss, and the gradient scale * ((b + surplus) p_k - b_k),
 /// b the sum of the coefficients b_k.
-template <class W>
+template <class V>
 struct RowOutcome {
-  W loss;
-  W surplus = W(0);
-  W scale = W(1);
+  V loss;
+  V surplus = V(0);
+  V scale = V(1);
 };
 
 /// g_k = scale * (a p_k - b_k) / divisor with a = sum of b + surplus. At the maximum, where a p - b would cancel for a
 /// confident row, it is (the others' b + surplus) p - b (1 - p), with 1 - p the sum of the other probabilities.
-template <class W, class Scalar, class Out, class RowTerms>
-void write_gradient(const RowPartition<W>& partition, const Row<Scalar>& z, const RowTerms& coefficient, const W& others,
-                    const RowOutcome<W>& outcome, const W& divisor, const Row<Out>& gradient) {
+template <class W, class V, class Scalar, class Out, class RowTerms>
+void write_gradient(const RowPartition<W>& partition, const Row<Scalar>& z, const RowTerms& coefficient, const V& others,
+                    const RowOutcome<V>& outcome, const V& divisor, const Row<Out>& gradient) {
   const Index arg = partition.arg();
-  const W at_maximum = coefficient(arg, false);
-  const W rest = others + outcome.surplus;
-  const W all = rest + at_maximum;
+  const V at_maximum = coefficient(arg, false);
+  const V rest = others + outcome.surplus;
+  const V all = rest + at_maximum;
   for (Index k = 0; k < z.size; ++k) {
     const W logit = widen(z[k]);
-    const W p = partition.probability(logit);
-    const W core = k == arg ? W(W(rest * p) - W(at_maximum * partition.others(k, logit).rounded()))
-                            : W(W(all * p) - coefficient(k, logit == W(-infinity<W>())));
-    gradient[k] = narrow<Out>(W(W(outcome.scale * core) / divisor));
+    const V p = partition.template probability<V>(logit);
+    const V core = k == arg ? V(V(rest * p) - V(at_maximum * partition.template others<V>(k, logit)))
+                            : V(V(all * p) - coefficient(k, logit == W(-infinity<W>())));
+    gradient[k] = narrow<Out>(V(V(outcome.scale * core) / divisor));
   }
 }
 
 /// The loss of one row, sum_k b_k nll_k as the rule sees it, and its gradient where `gradient` is a row.
-template <class W, class Scalar, class Terms, class Rule, class GradientRow>
-W softmax_row(const Row<Scalar>& z, const Terms& terms, const Rule& rule, Index i, const W& divisor,
+template <class W, class V, class Scalar, class Terms, class Rule, class GradientRow>
+V softmax_row(const Row<Scalar>& z, const Terms& terms, const Rule& rule, Index i, const V& divisor,
               const GradientRow& gradient) {
   constexpr bool with_gradient = !std::is_same_v<GradientRow, NoGradient>;
   const RowPartition<W> partition(z);
   if (!partition.regular()) {
-    if constexpr (with_gradient) fill(gradient, quiet_nan<W>());
-    return quiet_nan<W>();
+    if constexpr (with_gradient) fill(gradient, quiet_nan<V>());
+    return quiet_nan<V>();
   }
   const auto coefficient = terms.row(i, partition.unmasked());
-  Sum<W> cross_entropy;
-  Sum<W> others;
+  Sum<V> cross_entropy;
+  Sum<V> others;
   for (Index k = 0; k < z.size; ++k) {
     const W logit = widen(z[k]);
-    const W b = coefficient(k, logit == W(-infinity<W>()));
-    if (b == W(0)) continue;  // a factor of 0 contributes 0, whatever the logit
+    const V b = coefficient(k, logit == W(-infinity<W>()));
+    if (b == V(0)) continue;  // a factor of 0 contributes 0, whatever the logit
     if (k != partition.arg()) others.add(b);
-    cross_entropy.add(W(-W(b * partition.log_probability(logit))));
+    cross_entropy.add(V(-V(b * partition.template log_probability<V>(logit))));
   }
-  const RowOutcome<W> outcome = rule(partition, z, i, cross_entropy.value());
+  const RowOutcome<V> outcome = rule(partition, z, i, cross_entropy.value());
   if constexpr (with_gradient) write_gradient(partition, z, coefficient, others.value(), outcome, divisor, gradient);
   return outcome.loss;
 }
 
 /// What the sum of the losses is divided by.
-template <Reduction R, class W, class Terms>
-W mean_divisor(const Terms& terms, Index rows) {
+template <Reduction R, class V, class Terms>
+V mean_divisor(const Terms& terms, Index rows) {
   if constexpr (R != Reduction::mean) {
-    return W(1);
+    return V(1);
   } else {
-    Sum<W> total;
+    Sum<V> total;
     for (Index i = 0; i < rows; ++i) {
       if (!terms.absent(i)) total.add(terms.share(i));
     }
@@ -126,9 +126,9 @@ auto gradient_row(Gradient& gradient, Index i) {
 
 /// Runs row_loss(i, divisor) over all rows that are not absent, in chunks, and reduces.
 /// row_loss(i, divisor, scratch) returns the loss of row i; clear(i) writes the gradient of an absent row.
-template <Reduction R, class Result, class W, bool threads, class Losses, class Terms, class RowLoss, class Clear>
+template <Reduction R, class Result, class V, bool threads, class Losses, class Terms, class RowLoss, class Clear>
 auto reduce_rows(Index rows, Index classes, const Terms& terms, const RowLoss& row_loss, const Clear& clear) {
-  const W divisor = mean_divisor<R, W>(terms, rows);
+  const V divisor = mean_divisor<R, V>(terms, rows);
   if constexpr (R == Reduction::none) {
     Losses losses(rows);
     for_chunks<threads>(rows, rows * classes, [&](Index, Index begin, Index end) {
@@ -138,12 +138,12 @@ auto reduce_rows(Index rows, Index classes, const Terms& terms, const RowLoss& r
     });
     return losses;
   } else {
-    if (R == Reduction::mean && divisor == W(0)) {
+    if (R == Reduction::mean && divisor == V(0)) {
       for (Index i = 0; i < rows; ++i) clear(i);
-      return narrow<Result>(quiet_nan<W>());
+      return narrow<Result>(quiet_nan<V>());
     }
-    const Sum<W> total = sum_chunks<threads, Sum<W>>(rows, rows * classes, [&](Index begin, Index end) {
-      Sum<W> part;
+    const Sum<V> total = sum_chunks<threads, Sum<V>>(rows, rows * classes, [&](Index begin, Index end) {
+      Sum<V> part;
       for (Index i = begin; i < end; ++i) {
         if (terms.absent(i)) {
           clear(i);
@@ -153,7 +153,7 @@ auto reduce_rows(Index rows, Index classes, const Terms& terms, const RowLoss& r
       }
       return part;
     });
-    return narrow<Result>(W(total.value() / divisor));
+    return narrow<Result>(V(total.value() / divisor));
   }
 }
 
@@ -162,23 +162,24 @@ auto reduce_rows(Index rows, Index classes, const Terms& terms, const RowLoss& r
 /// written. Logits that are an expression are evaluated once, into the row of the gradient where there is one.
 template <Reduction R, class W, RealArray Logits, class Terms, class Rule, class Gradient>
 auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, Gradient& gradient) {
+  using V = WideOf<Logits>;
   using Result = ResultScalar<Logits>;
   constexpr bool with_gradient = !std::is_same_v<Gradient, NoGradient>;
   constexpr bool sample = is_sample<Logits>;
   const Rows<Logits> logit_rows(logits);
-  const auto row_loss = [&](Index i, const W& divisor) {
+  const auto row_loss = [&](Index i, const V& divisor) {
     const auto g = gradient_row<sample>(gradient, i);
     if constexpr (with_gradient) {
-      return softmax_row<W>(logit_rows(i, g), terms, rule, i, divisor, g);
+      return softmax_row<W, V>(logit_rows(i, g), terms, rule, i, divisor, g);
     } else {
       RowScratch<Logits> scratch(class_count(logits));
-      return softmax_row<W>(logit_rows(i, scratch.row()), terms, rule, i, divisor, g);
+      return softmax_row<W, V>(logit_rows(i, scratch.row()), terms, rule, i, divisor, g);
     }
   };
   const auto clear = [&](Index i) {
-    if constexpr (with_gradient) fill(gradient_row<sample>(gradient, i), W(0));
+    if constexpr (with_gradient) fill(gradient_row<sample>(gradient, i), V(0));
   };
-  return reduce_rows<R, Result, W, threads_allowed<Logits>, RowResults<Logits>>(row_count(logits), class_count(logits),
+  return reduce_rows<R, Result, V, threads_allowed<Logits>, RowResults<Logits>>(row_count(logits), class_count(logits),
                                                                                terms, row_loss, clear);
 }
 
@@ -223,27 +224,28 @@ void map_coefficients(const T& in, Out& out, const Function& f) {
 }
 
 /// What an elementwise loss says of one element.
-template <class W>
+template <class V>
 struct ElementOutcome {
-  W loss;
-  W slope;
+  V loss;
+  V slope;
 };
 
 /// Every loss that stands on single elements: rule(z, t, i, k) gives the loss of an element and its derivative.
 /// Each logit and each target is evaluated once, in the storage order of the logits.
 template <Reduction R, class W, RealArray Logits, RealArray Targets, class Rule, class Gradient>
 auto element_losses(const Logits& logits, const Targets& targets, const Rule& rule, Gradient& gradient) {
+  using V = WideOf<Logits>;
   using Result = ResultScalar<Logits>;
   constexpr bool with_gradient = !std::is_same_v<Gradient, NoGradient>;
   constexpr bool by_rows = is_sample<Logits> || row_major<Logits>;
   const Coefficients<Logits> z(logits);
   const Coefficients<Targets, is_sample<Logits>> t(targets);
-  const W divisor = R == Reduction::mean ? W(double(logits.size())) : W(1);
+  const V divisor = R == Reduction::mean ? V(double(logits.size())) : V(1);
   const auto element = [&](Index i, Index k) {
-    const ElementOutcome<W> outcome =
-        rule.absent(i, k) ? ElementOutcome<W>{W(0), W(0)} : rule(W(widen(z(i, k))), W(widen(t(i, k))), i, k);
+    const ElementOutcome<V> outcome =
+        rule.absent(i, k) ? ElementOutcome<V>{V(0), V(0)} : rule(W(widen(z(i, k))), V(widen(t(i, k))), i, k);
     if constexpr (with_gradient) {
-      cells<is_sample<Logits>>(gradient)(i, k) = narrow<typename Gradient::Scalar>(W(outcome.slope / divisor));
+      cells<is_sample<Logits>>(gradient)(i, k) = narrow<typename Gradient::Scalar>(V(outcome.slope / divisor));
     }
     return outcome.loss;
   };
@@ -255,18 +257,18 @@ auto element_losses(const Logits& logits, const Targets& targets, const Rule& ru
     PlainArray<Logits, Result> losses(logits.rows(), logits.cols());
     const auto loss_cells = cells<is_sample<Logits>>(losses);
     for_chunks<threads_allowed<Logits>>(logits.size(), logits.size(), [&](Index, Index begin, Index end) {
-      run(begin, end, [&](Index i, Index k, const W& loss) { loss_cells(i, k) = narrow<Result>(loss); });
+      run(begin, end, [&](Index i, Index k, const V& loss) { loss_cells(i, k) = narrow<Result>(loss); });
     });
     return losses;
   } else {
-    const Sum<W> total =
-        sum_chunks<threads_allowed<Logits>, Sum<W>>(logits.size(), logits.size(), [&](Index begin, Index end) {
-          Sum<W> part;
-          run(begin, end, [&](Index, Index, const W& loss) { part.add(loss); });
+    const Sum<V> total =
+        sum_chunks<threads_allowed<Logits>, Sum<V>>(logits.size(), logits.size(), [&](Index begin, Index end) {
+          Sum<V> part;
+          run(begin, end, [&](Index, Index, const V& loss) { part.add(loss); });
           return part;
         });
-    if (R == Reduction::mean && rule.nothing()) return narrow<Result>(quiet_nan<W>());
-    return narrow<Result>(W(total.value() / divisor));
+    if (R == Reduction::mean && rule.nothing()) return narrow<Result>(quiet_nan<V>());
+    return narrow<Result>(V(total.value() / divisor));
   }
 }
 

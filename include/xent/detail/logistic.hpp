@@ -15,11 +15,8 @@ class Logistic {
  public:
   explicit Logistic(const W& z) : positive_(z >= W(0)), magnitude_(positive_ ? z : W(-z)), e_(exp_of(W(-magnitude_))) {}
 
-  bool positive() const { return positive_; }
   const W& e() const { return e_; }
-  W sigmoid() const { return positive_ ? upper() : lower(); }
-  W upper() const { return W(1) / W(W(1) + e_); }
-  W lower() const { return e_ / W(W(1) + e_); }
+  W sigmoid() const { return (positive_ ? W(1) : e_) / W(W(1) + e_); }
   W softplus_upper() const { return magnitude_ + log1p_of(e_); }
   W softplus_lower() const { return log1p_of(e_); }
   W softplus() const { return positive_ ? softplus_upper() : softplus_lower(); }
@@ -36,37 +33,56 @@ class Logistic {
   W e_;
 };
 
-/// The binary cross-entropy of a logit, weights on both sides:
+/// The binary cross-entropy of a logit, with weights on both sides:
 ///
 ///     loss  = pos softplus(-z) + neg softplus(z)
 ///     slope = neg sigmoid(z) - pos sigmoid(-z)
 ///
-/// seen from |z|, where `agreeing` is the weight of the side the logit speaks for and `opposing` the other. The mirrored problem,
-/// z -> -z with the sides swapped, runs through the same operations and so gives the same bits.
-template <class W>
-struct BinaryLoss {
-  Logistic<W> logistic;
-  W sign;
-  W agreeing;
-  W opposing;
-
-  BinaryLoss(const W& z, const W& pos, const W& neg) : BinaryLoss(z, pos, neg, z < W(0) || (z == W(0) && pos < neg)) {}
+/// seen from |z|, where `agreeing` is the weight of the side the logit speaks for and `opposing` the other. The mirrored
+/// problem, z -> -z with the sides swapped, runs through the same operations and so gives the same bits.
+/// The exponential is taken in W, the rest in V.
+template <class W, class V>
+class BinaryLoss {
+ public:
+  BinaryLoss(const W& z, const V& pos, const V& neg) : BinaryLoss(z, pos, neg, z < W(0) || (z == W(0) && pos < neg)) {}
 
   /// A side whose weight is 0 contributes 0, even where its softplus is infinite.
-  W loss() const {
-    const W agreeing_part = agreeing == W(0) ? W(0) : W(agreeing * logistic.softplus_lower());
-    return opposing == W(0) ? agreeing_part : W(agreeing_part + W(opposing * logistic.softplus_upper()));
+  V loss() const {
+    const V log_term = V(logistic_.softplus_lower());
+    const V near_part = agreeing_ == V(0) ? V(0) : V(agreeing_ * log_term);
+    return opposing_ == V(0) ? near_part : V(near_part + V(opposing_ * V(V(magnitude_) + log_term)));
   }
-  /// The slope along |z|; the sign turns it into the slope along z.
-  W inner_slope() const { return W(opposing - W(agreeing * logistic.e())) / W(W(1) + logistic.e()); }
-  W slope() const { return sign * inner_slope(); }
+
+  V slope() const { return sign_ * inner_slope(); }
+
+  /// q^gamma times the loss, and the slope of that, with q = (opposing + agreeing e) / (1 + e) the probability given to the
+  /// wrong side. q' / q stays within [-1, 1], so nothing is ever divided by a q that vanished.
+  V focal_loss(const V& gamma) const { return power(wrong(), gamma) * loss(); }
+  V focal_slope(const V& gamma) const {
+    const V ratio = opposing_ == V(0) ? V(V(-1) / total()) : V(V(V(opposing_ - agreeing_) * e()) / V(mixture() * total()));
+    const V pull = ratio == V(0) ? V(0) : V(V(gamma * ratio) * loss());
+    return V(sign_ * power(wrong(), gamma)) * V(pull + inner_slope());
+  }
 
  private:
-  BinaryLoss(const W& z, const W& pos, const W& neg, bool mirrored)
-      : logistic(mirrored ? W(-z) : z),
-        sign(mirrored ? -1 : 1),
-        agreeing(mirrored ? neg : pos),
-        opposing(mirrored ? pos : neg) {}
+  BinaryLoss(const W& z, const V& pos, const V& neg, bool mirrored)
+      : magnitude_(mirrored ? W(-z) : z),
+        logistic_(magnitude_),
+        sign_(mirrored ? -1 : 1),
+        agreeing_(mirrored ? neg : pos),
+        opposing_(mirrored ? pos : neg) {}
+
+  V e() const { return V(logistic_.e()); }
+  V total() const { return V(1) + e(); }
+  V mixture() const { return opposing_ + V(agreeing_ * e()); }
+  V wrong() const { return mixture() / total(); }
+  V inner_slope() const { return V(opposing_ - V(agreeing_ * e())) / total(); }
+
+  W magnitude_;
+  Logistic<W> logistic_;
+  V sign_;
+  V agreeing_;
+  V opposing_;
 };
 
 }  // namespace xent::detail

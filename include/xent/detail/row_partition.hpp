@@ -29,9 +29,7 @@ class RowPartition {
       tail_.add(e.value);
       tail_.add_low(W(e.value * e.residual));
     }
-    total_.add(tail_.high());
-    total_.add_low(tail_.low());
-    log_sum_ = log1p_of(tail_.high()) + W(tail_.low() / total_.high());
+    log_sum_ = log1p_of(tail_.high()) + W(tail_.low() / W(W(1) + tail_.high()));
   }
 
   bool regular() const { return is_finite(max_); }
@@ -41,37 +39,43 @@ class RowPartition {
   Index unmasked() const { return unmasked_; }
   W tail() const { return tail_.value(); }
   const W& log_sum() const { return log_sum_; }
-  W logsumexp() const { return regular() ? W(max_ + log_sum_) : max_; }
+
+  template <class V>
+  V logsumexp() const {
+    return regular() ? V(V(max_) + V(log_sum_)) : V(max_);
+  }
 
   /// exp(z - max) / (1 + tail)
-  W probability(const W& z) const {
-    const Parts<W> e = exp_difference<W>(z, max_);
-    const W quotient = e.value / total_.high();
-    return quotient + W(quotient * W(e.residual - W(total_.low() / total_.high())));
+  template <class V>
+  V probability(const W& z) const {
+    return exp_difference<W>(z, max_).template wide<V>() / total<V>();
   }
 
   /// 1 - probability(z_k) as the sum of the other classes, never as a difference from 1.
-  Parts<W> others(Index k, const W& z) const {
-    Sum<W> rest = tail_;
-    if (k != arg_) {
-      const Parts<W> e = exp_difference<W>(z, max_);
-      rest.add(W(-e.value));
-      rest.add(W(1));
-      rest.add_low(W(-W(e.value * e.residual)));
-    }
-    return divide(rest.high(), rest.low(), total_.high(), total_.low());
+  template <class V>
+  V others(Index k, const W& z) const {
+    const V tail = tail_.template wide<V>();
+    if (k == arg_) return tail / total<V>();
+    const V rest = V(tail - exp_difference<W>(z, max_).template wide<V>()) + V(1);
+    return rest / total<V>();
   }
 
   /// (z - max) - log_sum: both terms have the same sign, so nothing cancels.
-  W log_probability(const W& z) const {
+  template <class V>
+  V log_probability(const W& z) const {
     const W difference = z - max_;
     if constexpr (has_exact_errors<W>) {
-      if (!is_finite(difference)) return difference;
+      if (!is_finite(difference)) return V(difference);
     }
-    return difference + W(sum_error<W>(z, W(-max_), difference) - log_sum_);
+    return V(difference) + V(V(sum_error<W>(z, W(-max_), difference)) - V(log_sum_));
   }
 
  private:
+  template <class V>
+  V total() const {
+    return V(1) + tail_.template wide<V>();
+  }
+
   template <class Scalar>
   void find_maximum(const Row<Scalar>& z) {
     const W lowest = -infinity<W>();
@@ -100,7 +104,6 @@ class RowPartition {
   Index arg_ = 0;
   Index unmasked_ = 0;
   Sum<W> tail_;
-  Sum<W> total_ = Sum<W>(W(1));  // 1 + tail
   W log_sum_ = W(0);
 };
 

@@ -7,20 +7,21 @@
 #include <Eigen/Core>
 
 #include <bit>      // std::bit_cast
-#include <cmath>    // std::exp, std::fma, std::log, std::log1p, std::pow
+#include <cmath>    // std::exp, std::log, std::log1p, std::pow
 #include <cstdint>  // std::uint32_t, std::uint64_t
 #include <limits>
 #include <type_traits>
 
 namespace xent::detail {
 
-/// Narrow floating point is computed in double: a difference of two floats is then as good as exact.
+/// Where exponentials are taken: floats in double, where a difference of two of them is as good as exact.
 template <class Scalar>
 using Work = std::conditional_t<std::is_same_v<typename ResultScalarOf<Scalar>::type, float>, double, Scalar>;
 
-/// One step wider where there is a wider type: for what raises a rounding error to a power.
+/// Where they are combined: a step wider than the result wherever there is a wider type, so that the roundings of weights,
+/// sums and quotients vanish beside that of the result.
 template <class Scalar>
-using WideWork = std::conditional_t<std::is_same_v<Scalar, double>, long double, Work<Scalar>>;
+using Wide = std::conditional_t<std::is_same_v<Scalar, double>, long double, Work<Scalar>>;
 
 template <class Scalar>
 Work<Scalar> widen(const Scalar& x) {
@@ -31,7 +32,7 @@ Work<Scalar> widen(const Scalar& x) {
   }
 }
 
-/// The work scalar back to the one of the result: the only rounding that a float sees. Through float for the half precisions.
+/// Back to the scalar of the result, the last rounding; through float for the half precisions.
 template <class Scalar, class W>
 Scalar narrow(const W& x) {
   if constexpr (std::is_same_v<Scalar, Eigen::half> || std::is_same_v<Scalar, Eigen::bfloat16>) {
@@ -90,13 +91,16 @@ W sum_error(const W& a, const W& b, const W& sum) {
   }
 }
 
-/// A positive number in two parts, value * (1 + residual): the residual holds what the rounding of the value lost.
+/// A positive number in two parts, value * (1 + residual): the residual holds what the rounding of the argument lost.
 template <class W>
 struct Parts {
   W value;
   W residual;
 
-  W rounded() const { return value + W(value * residual); }
+  template <class V>
+  V wide() const {
+    return V(value) + V(V(value) * V(residual));
+  }
 };
 
 /// exp(a - b) for a <= b. The difference of two wide numbers loses up to half an ulp of its own size, which the exponential
@@ -127,29 +131,17 @@ W log1p_of(const W& x) {
   }
 }
 
-/// (a + a_low) / (b + b_low), the lows being what the rounding of a and b lost; 0 for a = 0.
-template <class W>
-Parts<W> divide(const W& a, const W& a_low, const W& b, const W& b_low) {
-  const W quotient = a / b;
-  if (a == W(0)) return {quotient, W(0)};
-  W lost = a_low;
-  if constexpr (has_exact_errors<W>) lost += std::fma(-quotient, b, a);
-  return {quotient, W(lost / a) - W(b_low / b)};
-}
-
 /// base^exponent for a base >= 0 and an exponent > 0.
-template <class W>
-W power(const Parts<W>& base, const W& exponent) {
-  if (base.value == W(0)) return W(0);
-  W result;
-  if constexpr (std::is_floating_point_v<W>) {
-    result = std::pow(base.value, exponent);
+template <class V>
+V power(const V& base, const V& exponent) {
+  if (base == V(0)) return V(0);
+  if constexpr (std::is_floating_point_v<V>) {
+    return std::pow(base, exponent);
   } else {
     using std::exp;
     using std::log;
-    result = exp(W(exponent * W(log(base.value))));
+    return V(exp(V(exponent * V(log(base)))));
   }
-  return result + W(result * W(exponent * base.residual));
 }
 
 }  // namespace xent::detail

@@ -12,13 +12,13 @@
 
 namespace xent::detail {
 
-template <class W, class Scalar>
-W weight_at(const WeightVector<Scalar>& weights, Index i) {
-  return weights.empty() ? W(1) : W(widen(weights[i]));
+template <class V, class Scalar>
+V weight_at(const WeightVector<Scalar>& weights, Index i) {
+  return weights.empty() ? V(1) : V(widen(weights[i]));
 }
 
 /// Rows that labels describe: coefficient s w_y (1 - e) at the label, and s w_k e / C' at every unmasked class.
-template <class W, class Labels, class Scalar>
+template <class V, class Labels, class Scalar>
 class LabelTerms {
  public:
   LabelTerms(const Labels& labels, const std::optional<Index>& ignore_index, const WeightVector<Scalar>& class_weights,
@@ -36,26 +36,26 @@ class LabelTerms {
   }
 
   Index label(Index i) const { return label_(i); }
-  W sample_weight(Index i) const { return weight_at<W>(sample_weights_, i); }
+  V sample_weight(Index i) const { return weight_at<V>(sample_weights_, i); }
 
   /// What row i adds to the divisor of the mean.
-  W share(Index i) const { return sample_weight(i) * weight_at<W>(class_weights_, label_(i)); }
+  V share(Index i) const { return sample_weight(i) * weight_at<V>(class_weights_, label_(i)); }
 
   struct RowTerms {
     Index label;
-    W at_label;
-    W spread;
+    V at_label;
+    V spread;
     const WeightVector<Scalar>& class_weights;
 
-    W operator()(Index k, bool masked) const {
-      const W even = masked || spread == W(0) ? W(0) : W(spread * weight_at<W>(class_weights, k));
-      return k == label ? W(at_label + even) : even;
+    V operator()(Index k, bool masked) const {
+      const V even = masked || spread == V(0) ? V(0) : V(spread * weight_at<V>(class_weights, k));
+      return k == label ? V(at_label + even) : even;
     }
   };
 
   RowTerms row(Index i, Index unmasked) const {
-    const W kept = W(1) - smoothing_;
-    return {label_(i), share(i) * kept, sample_weight(i) * smoothing_ / W(double(unmasked)), class_weights_};
+    const V kept = V(1) - smoothing_;
+    return {label_(i), share(i) * kept, sample_weight(i) * smoothing_ / V(double(unmasked)), class_weights_};
   }
 
  private:
@@ -63,11 +63,11 @@ class LabelTerms {
   const std::optional<Index>& ignore_index_;
   const WeightVector<Scalar>& class_weights_;
   const WeightVector<Scalar>& sample_weights_;
-  W smoothing_;
+  V smoothing_;
 };
 
 /// Rows that targets describe: coefficient s w_k ((1 - e) t_k + e / C') at every class, without the second part where masked.
-template <class W, class Targets, bool sample, class Scalar>
+template <class V, class Targets, bool sample, class Scalar>
 class TargetTerms {
  public:
   TargetTerms(const Targets& targets, const WeightVector<Scalar>& class_weights, const WeightVector<Scalar>& sample_weights,
@@ -75,32 +75,32 @@ class TargetTerms {
       : targets_(targets), class_weights_(class_weights), sample_weights_(sample_weights), smoothing_(widen(smoothing)) {}
 
   bool absent(Index i) const { return !sample_weights_.empty() && sample_weights_[i] == Scalar(0); }
-  W sample_weight(Index i) const { return weight_at<W>(sample_weights_, i); }
-  W share(Index i) const { return sample_weight(i); }
+  V sample_weight(Index i) const { return weight_at<V>(sample_weights_, i); }
+  V share(Index i) const { return sample_weight(i); }
 
   struct RowTerms {
     const TargetTerms& terms;
     Index i;
-    W sample_weight;
-    W even;
+    V sample_weight;
+    V even;
 
-    W operator()(Index k, bool masked) const {
-      const W target = widen(terms.targets_(i, k));
-      const W kept = terms.smoothing_ == W(0) ? target : W(target * W(W(1) - terms.smoothing_));
-      const W smoothed = masked ? kept : W(kept + even);
-      return W(sample_weight * weight_at<W>(terms.class_weights_, k)) * smoothed;
+    V operator()(Index k, bool masked) const {
+      const V target = widen(terms.targets_(i, k));
+      const V kept = terms.smoothing_ == V(0) ? target : V(target * V(V(1) - terms.smoothing_));
+      const V smoothed = masked ? kept : V(kept + even);
+      return V(sample_weight * weight_at<V>(terms.class_weights_, k)) * smoothed;
     }
   };
 
   RowTerms row(Index i, Index unmasked) const {
-    return {*this, i, sample_weight(i), smoothing_ / W(double(unmasked))};
+    return {*this, i, sample_weight(i), smoothing_ / V(double(unmasked))};
   }
 
  private:
   Coefficients<Targets, sample> targets_;
   const WeightVector<Scalar>& class_weights_;
   const WeightVector<Scalar>& sample_weights_;
-  W smoothing_;
+  V smoothing_;
 };
 
 }  // namespace xent::detail
