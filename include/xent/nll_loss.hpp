@@ -24,7 +24,7 @@ auto nll_loss(const char* function, const LogProbs& log_probs, const Labels& lab
   check_classes(function, log_probs, "log_probs");
   check_class_weights(function, options.class_weights, classes);
   check_sample_weights(function, options.sample_weights, rows);
-  check_label_count(function, labels, rows);
+  check_label_count(function, labels, rows, "log_probs");
   check_labels(function, labels, classes, options.ignore_index);
   prepare_gradient(function, gradient, log_probs);
 

@@ -235,10 +235,10 @@ void check_labels(const char* function, const T& labels, Index classes, std::opt
 }
 
 template <class T>
-void check_label_count(const char* function, const T& labels, Index rows) {
+void check_label_count(const char* function, const T& labels, Index rows, const char* rows_of = "logits") {
   if (label_count(labels) != rows) {
     refuse<std::invalid_argument>(function, "labels has length ", label_count(labels), ", expected ", rows,
-                                  ", one for each row of the logits");
+                                  ", one for each row of ", rows_of);
   }
 }
 
