@@ -22,7 +22,7 @@ struct Format {
 template <class Scalar>
 Format format_of() {
   using limits = std::numeric_limits<Scalar>;
-  return {limits::digits, limits::min_exponent, static_cast<long double>(limits::max())};
+  return {limits::digits, limits::min_exponent, widen(limits::max())};
 }
 
 struct Error {
