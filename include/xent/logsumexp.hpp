@@ -4,7 +4,8 @@
 
 #include <xent/concepts.hpp>
 #include <xent/detail/check.hpp>
-#include <xent/detail/engine.hpp>
+#include <xent/detail/reduce.hpp>
+#include <xent/detail/row_partition.hpp>
 
 namespace xent {
 

@@ -4,7 +4,7 @@
 
 #include <xent/concepts.hpp>
 #include <xent/detail/check.hpp>
-#include <xent/detail/engine.hpp>
+#include <xent/detail/reduce.hpp>
 #include <xent/detail/loss.hpp>
 #include <xent/detail/terms.hpp>
 #include <xent/options.hpp>

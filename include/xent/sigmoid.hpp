@@ -4,7 +4,7 @@
 
 #include <xent/concepts.hpp>
 #include <xent/detail/check.hpp>
-#include <xent/detail/engine.hpp>
+#include <xent/detail/elements.hpp>
 #include <xent/detail/logistic.hpp>
 
 namespace xent {

@@ -5,7 +5,7 @@
 #include <xent/concepts.hpp>
 #include <xent/detail/check.hpp>
 #include <xent/detail/element_terms.hpp>
-#include <xent/detail/engine.hpp>
+#include <xent/detail/elements.hpp>
 #include <xent/detail/logistic.hpp>
 #include <xent/detail/loss.hpp>
 #include <xent/options.hpp>

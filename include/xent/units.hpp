@@ -3,7 +3,7 @@
 #pragma once
 
 #include <xent/concepts.hpp>
-#include <xent/detail/engine.hpp>
+#include <xent/detail/elements.hpp>
 
 #include <cmath>
 #include <concepts>

@@ -40,7 +40,7 @@ class Coefficients {
   explicit Coefficients(const T& x) : evaluator_(x.derived()), upright_(sample && x.cols() == 1) {}
 
   Scalar operator()(Index row, Index column) const {
-    return sample && upright_ ? evaluator_.coeff(column, 0) : evaluator_.coeff(row, column);
+    return sample && upright_ ? evaluator_.coeff(column, Index(0)) : evaluator_.coeff(row, column);
   }
 
  private:

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <xent/detail/check.hpp>
-#include <xent/detail/engine.hpp>
+#include <xent/detail/reduce.hpp>
 
 #include <utility>  // std::move
 

@@ -63,11 +63,7 @@ class RowPartition {
   /// (z - max) - log_sum: both terms have the same sign, so nothing cancels.
   template <class V>
   V log_probability(const W& z) const {
-    const W difference = z - max_;
-    if constexpr (has_exact_errors<W>) {
-      if (!is_finite(difference)) return V(difference);
-    }
-    return V(difference) + V(V(sum_error<W>(z, W(-max_), difference)) - V(log_sum_));
+    return V(V(z) - V(max_)) - V(log_sum_);
   }
 
  private:
