@@ -63,3 +63,15 @@ TEST_CASE("a label beyond 32 bits is refused, not cut", "[labels]") {
   CHECK(refuses<std::out_of_range>([&] { xent::softmax_cross_entropy(logits, huge); },
                                    {"labels[1] is 18446744073709551615", "[0, 4)"}));
 }
+
+TEST_CASE("labels may be an expression that is stored nowhere", "[labels]") {
+  Eigen::ArrayXXf const logits = Eigen::ArrayXXf::Random(5, 5);
+  CHECK(identical(xent::softmax_cross_entropy(logits, Eigen::VectorXi::Zero(5)),
+                  xent::softmax_cross_entropy(logits, Eigen::VectorXi(Eigen::VectorXi::Zero(5)))));
+  CHECK(identical(xent::softmax_cross_entropy(logits, Eigen::ArrayXi::LinSpaced(5, 0, 4)),
+                  xent::softmax_cross_entropy(logits, Eigen::Array<int, 5, 1>(0, 1, 2, 3, 4))));
+  Eigen::Array<int, 5, 1> const labels(0, 1, 2, 3, 4);
+  CHECK(identical(xent::softmax_cross_entropy(logits, 4 - (4 - labels)), xent::softmax_cross_entropy(logits, labels)));
+  CHECK(xent::softmax_cross_entropy(Eigen::VectorXf::Zero(1), 0) == 0);
+  CHECK(xent::softmax_cross_entropy(Eigen::ArrayXXf::Zero(2, 1), Eigen::ArrayXXf::Ones(2, 1)) == 0);
+}

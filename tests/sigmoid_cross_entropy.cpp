@@ -8,6 +8,7 @@
 #include "support/ulp.hpp"
 
 #include <xent/sigmoid_cross_entropy.hpp>
+#include <xent/softmax_cross_entropy.hpp>
 
 #include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
@@ -154,6 +155,31 @@ TEMPLATE_LIST_TEST_CASE("infinite logits have their limits", "[sigmoid_cross_ent
   CHECK(gradient(0, 1) == 0);
   CHECK(gradient(0, 2) == 1);
   CHECK(gradient(0, 3) == -1);
+}
+
+TEMPLATE_LIST_TEST_CASE("a factor of 0 silences even an infinite loss", "[sigmoid_cross_entropy][edges]", Reals32And64) {
+  TestType const inf = infinity<TestType>();
+  Rows<TestType> logits = Rows<TestType>::Zero(2, 3);
+  logits.row(0) << -inf, inf, inf;
+  Rows<TestType> const targets = (Rows<TestType>(2, 3) << 1, 0, 1, 1, 1, 0).finished();
+  Setup<TestType> setup;
+  setup.pos_weights = (Vector<TestType>(3) << 0, 1, 1).finished();
+  setup.class_weights = (Vector<TestType>(3) << 1, 0, 1).finished();
+  check_both_orders(logits, targets, setup);
+  CHECK(std::isfinite(xent::sigmoid_cross_entropy(logits, targets, setup.sigmoid())));
+}
+
+TEMPLATE_LIST_TEST_CASE("sigmoid is softmax of two classes, one of them 0", "[sigmoid_cross_entropy]", Reals32And64) {
+  Random random;
+  Rows<TestType> const z = normal_rows<TestType>(random, 60, 1, 20);
+  Rows<TestType> logits = Rows<TestType>::Zero(60, 2);
+  logits.col(1) = z;
+  Labels const labels = random_labels(random, 60, 2);
+  Rows<TestType> const targets = labels.cast<TestType>();
+  auto const binary = xent::sigmoid_cross_entropy_with_gradient<Reduction::none>(z, targets);
+  auto const both = xent::softmax_cross_entropy_with_gradient<Reduction::none>(logits, labels);
+  CHECK(close(binary.loss.col(0).eval(), both.loss, 4));
+  CHECK(close(binary.gradient.col(0).eval(), both.gradient.col(1).eval(), 4));
 }
 
 TEMPLATE_LIST_TEST_CASE("NaN stays where it is; a row of weight 0 is never read", "[sigmoid_cross_entropy][edges]",

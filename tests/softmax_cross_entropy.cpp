@@ -10,6 +10,8 @@
 #include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
 
+#include <cmath>
+#include <cstdint>
 #include <tuple>
 #include <type_traits>
 
@@ -260,6 +262,21 @@ TEST_CASE("the mean over millions of rows loses nothing visible", "[softmax_cros
   Index const rows = 2'000'000;
   Cols<float> const logits = Cols<float>::Zero(rows, 2);
   Eigen::Array<bool, Eigen::Dynamic, 1> const labels = Eigen::Array<bool, Eigen::Dynamic, 1>::Constant(rows, true);
+  Exact const log2{0.693147180559945309417L, 0, 0};
+  CHECK(within(xent::softmax_cross_entropy(logits, labels), log2, 2));
+}
+
+TEST_CASE("more than 2^31 classes of one row", "[.large]") {  // minutes long: run it by its tag
+  Index const cols = (Index{1} << 31) + 3;
+  auto const logits = Eigen::Array<float, 1, Eigen::Dynamic>::Zero(1, cols);
+  Exact const log_cols{std::log(static_cast<long double>(cols)), 0, 0};
+  CHECK(within(xent::softmax_cross_entropy(logits, cols - 1), log_cols));
+}
+
+TEST_CASE("more than 2^31 rows of two classes", "[.large]") {
+  Index const rows = (Index{1} << 31) + 3;
+  auto const logits = Eigen::Array<float, Eigen::Dynamic, 1>::Zero(rows, 1).replicate(1, 2);
+  auto const labels = Eigen::Array<std::int8_t, Eigen::Dynamic, 1>::Ones(rows);
   Exact const log2{0.693147180559945309417L, 0, 0};
   CHECK(within(xent::softmax_cross_entropy(logits, labels), log2, 2));
 }

@@ -82,6 +82,24 @@ TEMPLATE_LIST_TEST_CASE("targets take all options", "[targets]", Reals32And64) {
   }
 }
 
+TEMPLATE_LIST_TEST_CASE("a row of weight 0 is never read, neither its logits nor its targets", "[targets]",
+                        Reals32And64) {
+  Random random;
+  for (Index cols : {2, 30, 200}) {
+    Rows<TestType> logits = normal_rows<TestType>(random, 5, cols, 2);
+    Rows<TestType> targets = distributions<TestType>(random, 5, cols);
+    logits.row(2).setConstant(nan<TestType>());
+    targets.row(2).setConstant(nan<TestType>());
+    Setup<TestType> setup;
+    setup.sample_weights = positive_weights<TestType>(random, 5);
+    setup.sample_weights(2) = 0;
+    check_both_orders(logits, targets, setup);
+    auto const found = xent::softmax_cross_entropy_with_gradient(logits, targets, setup.softmax());
+    CHECK(all_are(found.gradient.row(2), 0));
+    CHECK(found.gradient.allFinite());
+  }
+}
+
 TEMPLATE_LIST_TEST_CASE("one-hot targets are labels", "[targets]", Reals32And64) {
   Random random;
   for (Index cols : {1, 2, 12, 50, 300})
