@@ -47,8 +47,8 @@ concept LabelsFor = RealArray<Logits> && (LabelVector<T> || (Label<T> && RealVec
 /// is a set of labels in the wrong type.
 template <class T, class Logits>
 concept TargetsFor =
-    RealArray<T> && RealArray<Logits> && (int(T::ColsAtCompileTime) != 1 || int(Logits::ColsAtCompileTime) == 1 ||
-                                          (RealVector<T> && RealVector<Logits>));
+    RealArray<T> && RealArray<Logits> &&
+    (int(T::ColsAtCompileTime) != 1 || int(Logits::ColsAtCompileTime) == 1 || (RealVector<T> && RealVector<Logits>));
 
 namespace detail {
 

@@ -62,7 +62,18 @@ auto sum_rows(const T& shape, const Term& term) {
     return total.value();
   };
   return reduce_rows<R, ResultScalar<T>, V, threads_allowed<T>, RowResults<T>>(row_count(shape), class_count(shape),
-                                                                              EveryRow<V>{}, row_loss, [](Index) {});
+                                                                               EveryRow<V>{}, row_loss, [](Index) {});
+}
+
+/// sum_rows of term(targets_ik, probs_ik), both checked.
+template <Reduction R, class Targets, class Probs, class Term>
+auto compare_rows(const char* function, const Targets& targets, const Probs& probs, const Term& term) {
+  check_fits(function, "targets", targets, "probs", probs);
+  check_distributions(function, "targets", targets);
+  check_distributions(function, "probs", probs);
+  const Coefficients<Targets, is_sample<Probs>> t(targets);
+  const Coefficients<Probs> p(probs);
+  return sum_rows<R>(probs, [&](Index i, Index k) { return term(widen(t(i, k)), widen(p(i, k))); });
 }
 
 /// -weight log(p); 0 for a weight of 0, whatever p.
@@ -137,14 +148,8 @@ auto entropy(const Probs& probs) {
 template <Reduction R = Reduction::mean, RealArray Targets, RealArray Probs>
   requires TargetsFor<Targets, Probs>
 auto cross_entropy(const Targets& targets, const Probs& probs) {
-  detail::check_fits("cross_entropy", "targets", targets, "probs", probs);
-  detail::check_distributions("cross_entropy", "targets", targets);
-  detail::check_distributions("cross_entropy", "probs", probs);
-  const detail::Coefficients<Targets, detail::is_sample<Probs>> t(targets);
-  const detail::Coefficients<Probs> p(probs);
-  return detail::sum_rows<R>(probs, [&](Eigen::Index i, Eigen::Index k) {
-    return detail::surprise(detail::widen(t(i, k)), detail::widen(p(i, k)));
-  });
+  return detail::compare_rows<R>("cross_entropy", targets, probs,
+                                 [](const auto& t, const auto& p) { return detail::surprise(t, p); });
 }
 
 /// The Kullback-Leibler divergence from each row of probs to the same row of targets: cross_entropy less entropy, without the
@@ -163,14 +168,8 @@ auto cross_entropy(const Targets& targets, const Probs& probs) {
 template <Reduction R = Reduction::mean, RealArray Targets, RealArray Probs>
   requires TargetsFor<Targets, Probs>
 auto kl_divergence(const Targets& targets, const Probs& probs) {
-  detail::check_fits("kl_divergence", "targets", targets, "probs", probs);
-  detail::check_distributions("kl_divergence", "targets", targets);
-  detail::check_distributions("kl_divergence", "probs", probs);
-  const detail::Coefficients<Targets, detail::is_sample<Probs>> t(targets);
-  const detail::Coefficients<Probs> p(probs);
-  return detail::sum_rows<R>(probs, [&](Eigen::Index i, Eigen::Index k) {
-    return detail::relative_surprise(detail::widen(t(i, k)), detail::widen(p(i, k)));
-  });
+  return detail::compare_rows<R>("kl_divergence", targets, probs,
+                                 [](const auto& t, const auto& p) { return detail::relative_surprise(t, p); });
 }
 
 /// The cross-entropy of each binary target and its probability, element by element. For probabilities that come from logits

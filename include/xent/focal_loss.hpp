@@ -53,7 +53,8 @@ template <Reduction R, class W, class Logits, class Labels, class Gradient, clas
 auto softmax_focal_losses(const Logits& logits, const Labels& labels, Gradient& gradient,
                           const SoftmaxFocalLossOptions<Scalar>& options) {
   using V = WideOf<Logits>;
-  const FocalTerms<V, Labels, Scalar> terms(labels, options.ignore_index, options.class_weights, options.sample_weights);
+  const FocalTerms<V, Labels, Scalar> terms(labels, options.ignore_index, options.class_weights,
+                                            options.sample_weights);
   const FocalRule<V, decltype(terms)> rule{terms, V(widen(options.gamma))};
   return softmax_losses<R, W>(logits, terms, rule, gradient);
 }
@@ -157,9 +158,8 @@ auto softmax_focal_loss_with_gradient(const Logits& logits, const Labels& labels
 template <Reduction R = Reduction::mean, RealArray Logits, LabelsFor<Logits> Labels>
 auto softmax_focal_loss_with_gradient(const Logits& logits, const Labels& labels,
                                       const SoftmaxFocalLossOptions<ResultScalar<Logits>>& options = {}) {
-  return detail::with_new_gradient(logits, [&](auto& gradient) {
-    return softmax_focal_loss_with_gradient<R>(logits, labels, gradient, options);
-  });
+  return detail::with_new_gradient(
+      logits, [&](auto& gradient) { return softmax_focal_loss_with_gradient<R>(logits, labels, gradient, options); });
 }
 
 /// The focal loss of each binary target under the sigmoid of its logit.
@@ -201,9 +201,8 @@ auto sigmoid_focal_loss_with_gradient(const Logits& logits, const Targets& targe
 template <Reduction R = Reduction::mean, RealArray Logits, TargetsFor<Logits> Targets>
 auto sigmoid_focal_loss_with_gradient(const Logits& logits, const Targets& targets,
                                       const SigmoidFocalLossOptions<ResultScalar<Logits>>& options = {}) {
-  return detail::with_new_gradient(logits, [&](auto& gradient) {
-    return sigmoid_focal_loss_with_gradient<R>(logits, targets, gradient, options);
-  });
+  return detail::with_new_gradient(
+      logits, [&](auto& gradient) { return sigmoid_focal_loss_with_gradient<R>(logits, targets, gradient, options); });
 }
 
 }  // namespace xent

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <xent/concepts.hpp>
-#include <xent/detail/check.hpp>
 #include <xent/detail/engine.hpp>
 
 namespace xent {
@@ -20,16 +19,8 @@ namespace xent {
 /// Errors: std::invalid_argument for C = 0 and for an `out` of a wrong shape that cannot be resized.
 template <RealArray Logits, WritableArray<Logits> Out>
 void log_softmax(const Logits& logits, Out&& out) {
-  detail::check_classes("log_softmax", logits);
-  detail::check_output("log_softmax", "out", out, logits);
-  detail::resize_output(out, logits);
-  detail::map_partitions(logits, out, [](const auto& partition, const auto& z, const auto& log_p) {
-    using Scalar = std::remove_cvref_t<decltype(log_p[0])>;
-    using V = detail::Wide<Scalar>;
-    if (!partition.regular()) return detail::fill(log_p, detail::quiet_nan<V>());
-    for (Eigen::Index k = 0; k < z.size; ++k) {
-      log_p[k] = detail::narrow<Scalar>(partition.template log_probability<V>(detail::widen(z[k])));
-    }
+  detail::map_logits("log_softmax", logits, out, [](const auto& partition, const auto& z) {
+    return partition.template log_probability<detail::WideOf<Logits>>(z);
   });
 }
 

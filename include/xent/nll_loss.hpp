@@ -28,7 +28,8 @@ auto nll_loss(const char* function, const LogProbs& log_probs, const Labels& lab
   check_labels(function, labels, classes, options.ignore_index);
   prepare_gradient(function, gradient, log_probs);
 
-  const LabelTerms<V, Labels, Scalar> terms(labels, options.ignore_index, options.class_weights, options.sample_weights);
+  const LabelTerms<V, Labels, Scalar> terms(labels, options.ignore_index, options.class_weights,
+                                            options.sample_weights);
   const Coefficients<LogProbs> value(log_probs);
   const auto clear = [&](Index i) {
     if constexpr (!std::is_same_v<Gradient, NoGradient>) fill(cells<sample>(gradient).row(i), V(0));
@@ -39,12 +40,13 @@ auto nll_loss(const char* function, const LogProbs& log_probs, const Labels& lab
     const V loss = weight == V(0) ? V(0) : V(-V(weight * V(widen(value(i, label)))));
     clear(i);
     if constexpr (!std::is_same_v<Gradient, NoGradient>) {
-      if (weight != V(0)) cells<sample>(gradient)(i, label) = narrow<typename Gradient::Scalar>(V(-V(weight / divisor)));
+      if (weight != V(0))
+        cells<sample>(gradient)(i, label) = narrow<typename Gradient::Scalar>(V(-V(weight / divisor)));
     }
     return loss;
   };
-  return reduce_rows<R, ResultScalar<LogProbs>, V, threads_allowed<LogProbs>, RowResults<LogProbs>>(rows, classes, terms,
-                                                                                                    row_loss, clear);
+  return reduce_rows<R, ResultScalar<LogProbs>, V, threads_allowed<LogProbs>, RowResults<LogProbs>>(
+      rows, classes, terms, row_loss, clear);
 }
 
 }  // namespace detail
@@ -65,7 +67,8 @@ auto nll_loss(const char* function, const LogProbs& log_probs, const Labels& lab
 ///
 ///     float loss = xent::nll_loss(xent::log_softmax(logits), labels);
 template <Reduction R = Reduction::mean, RealArray LogProbs, LabelsFor<LogProbs> Labels>
-auto nll_loss(const LogProbs& log_probs, const Labels& labels, const NllLossOptions<ResultScalar<LogProbs>>& options = {}) {
+auto nll_loss(const LogProbs& log_probs, const Labels& labels,
+              const NllLossOptions<ResultScalar<LogProbs>>& options = {}) {
   detail::NoGradient none;
   return detail::nll_loss<R>("nll_loss", log_probs, labels, none, options);
 }
@@ -79,7 +82,8 @@ auto nll_loss(const LogProbs& log_probs, const Labels& labels, const NllLossOpti
 ///         anything is written.
 ///
 ///     float loss = xent::nll_loss_with_gradient(log_probs, labels, gradient);
-template <Reduction R = Reduction::mean, RealArray LogProbs, LabelsFor<LogProbs> Labels, WritableArray<LogProbs> Gradient>
+template <Reduction R = Reduction::mean, RealArray LogProbs, LabelsFor<LogProbs> Labels,
+          WritableArray<LogProbs> Gradient>
 auto nll_loss_with_gradient(const LogProbs& log_probs, const Labels& labels, Gradient&& gradient,
                             const NllLossOptions<ResultScalar<LogProbs>>& options = {}) {
   return detail::nll_loss<R>("nll_loss_with_gradient", log_probs, labels, gradient, options);
@@ -91,9 +95,8 @@ auto nll_loss_with_gradient(const LogProbs& log_probs, const Labels& labels, Gra
 template <Reduction R = Reduction::mean, RealArray LogProbs, LabelsFor<LogProbs> Labels>
 auto nll_loss_with_gradient(const LogProbs& log_probs, const Labels& labels,
                             const NllLossOptions<ResultScalar<LogProbs>>& options = {}) {
-  return detail::with_new_gradient(log_probs, [&](auto& gradient) {
-    return nll_loss_with_gradient<R>(log_probs, labels, gradient, options);
-  });
+  return detail::with_new_gradient(
+      log_probs, [&](auto& gradient) { return nll_loss_with_gradient<R>(log_probs, labels, gradient, options); });
 }
 
 }  // namespace xent

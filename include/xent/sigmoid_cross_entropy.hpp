@@ -39,7 +39,8 @@ struct SigmoidRule {
 };
 
 template <class Logits, class Scalar>
-void check_sigmoid_options(const char* function, const Logits& logits, const SigmoidCrossEntropyOptions<Scalar>& options) {
+void check_sigmoid_options(const char* function, const Logits& logits,
+                           const SigmoidCrossEntropyOptions<Scalar>& options) {
   check_unit_interval(function, "label_smoothing", options.label_smoothing);
   check_class_weights(function, options.class_weights, class_count(logits));
   if (options.pos_weights.size() == 1) {

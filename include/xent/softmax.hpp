@@ -3,7 +3,6 @@
 #pragma once
 
 #include <xent/concepts.hpp>
-#include <xent/detail/check.hpp>
 #include <xent/detail/engine.hpp>
 
 namespace xent {
@@ -19,14 +18,8 @@ namespace xent {
 /// Errors: std::invalid_argument for C = 0 and for an `out` of a wrong shape that cannot be resized.
 template <RealArray Logits, WritableArray<Logits> Out>
 void softmax(const Logits& logits, Out&& out) {
-  detail::check_classes("softmax", logits);
-  detail::check_output("softmax", "out", out, logits);
-  detail::resize_output(out, logits);
-  detail::map_partitions(logits, out, [](const auto& partition, const auto& z, const auto& p) {
-    using Scalar = std::remove_cvref_t<decltype(p[0])>;
-    using V = detail::Wide<Scalar>;
-    if (!partition.regular()) return detail::fill(p, detail::quiet_nan<V>());
-    for (Eigen::Index k = 0; k < z.size; ++k) p[k] = detail::narrow<Scalar>(partition.template probability<V>(detail::widen(z[k])));
+  detail::map_logits("softmax", logits, out, [](const auto& partition, const auto& z) {
+    return partition.template probability<detail::WideOf<Logits>>(z);
   });
 }
 

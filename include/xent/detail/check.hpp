@@ -12,7 +12,7 @@
 #include <limits>
 #include <optional>
 #include <sstream>
-#include <stdexcept>    // std::invalid_argument, std::out_of_range
+#include <stdexcept>  // std::invalid_argument, std::out_of_range
 #include <string>
 #include <type_traits>
 
@@ -52,7 +52,8 @@ bool fits(const T& x, const Logits& logits) {
 }
 
 template <DenseArray T, DenseArray Logits>
-void check_fits(const char* function, const char* name, const T& x, const char* reference_name, const Logits& reference) {
+void check_fits(const char* function, const char* name, const T& x, const char* reference_name,
+                const Logits& reference) {
   if (!fits(x, reference)) {
     refuse<std::invalid_argument>(function, name, " is ", shape_text(x), ", expected ", shape_text(reference), " like ",
                                   reference_name);
@@ -77,7 +78,8 @@ bool resizable_to(Index rows, Index columns) {
 template <class Out, class T>
 bool stands_in(const T& x, const Out& out) {
   if constexpr (in_memory<T> && std::is_same_v<typename T::Scalar, typename Out::Scalar>) {
-    return x.size() > 0 && std::greater_equal<>()(x.data(), out.data()) && std::less<>()(x.data(), out.data() + out.size());
+    return x.size() > 0 && std::greater_equal<>()(x.data(), out.data()) &&
+           std::less<>()(x.data(), out.data() + out.size());
   } else {
     return false;
   }
@@ -107,7 +109,8 @@ template <class Out>
 void check_results(const char* function, const char* name, const Out& out, Index rows) {
   const bool upright = int(Out::ColsAtCompileTime) == 1;
   if (out.size() != rows && !resizable_to<Out>(upright ? rows : 1, upright ? 1 : rows)) {
-    refuse<std::invalid_argument>(function, name, " has length ", out.size(), " and cannot be resized, expected ", rows);
+    refuse<std::invalid_argument>(function, name, " has length ", out.size(), " and cannot be resized, expected ",
+                                  rows);
   }
 }
 
@@ -141,7 +144,8 @@ void check_weight_values(const char* function, const char* name, const WeightVec
       refuse<std::invalid_argument>(function, name, "[", i, "] is ", weights[i], ", expected a finite value");
     }
     if (sign == Sign::not_negative && weights[i] < Scalar(0)) {
-      refuse<std::invalid_argument>(function, name, "[", i, "] is ", weights[i], ", expected a value that is not negative");
+      refuse<std::invalid_argument>(function, name, "[", i, "] is ", weights[i],
+                                    ", expected a value that is not negative");
     }
   }
 }
@@ -151,8 +155,8 @@ void check_weights(const char* function, const char* name, const WeightVector<Sc
                    const char* one_for_each, Sign sign) {
   if (weights.empty()) return;
   if (weights.size() != length) {
-    refuse<std::invalid_argument>(function, name, " has length ", weights.size(), ", expected ", length, ", one for each ",
-                                  one_for_each);
+    refuse<std::invalid_argument>(function, name, " has length ", weights.size(), ", expected ", length,
+                                  ", one for each ", one_for_each);
   }
   check_weight_values(function, name, weights, sign);
 }
@@ -226,12 +230,13 @@ void check_labels(const char* function, const T& labels, Index classes, std::opt
   Index bad = 0;
   for (Index i = 0; i < label_count(labels); ++i) {
     const Index value = label(i);
-    if ((value >= 0 && value < classes) || (can_equal<decltype(label.raw(i))>(value) && ignore_index == value)) continue;
+    if ((value >= 0 && value < classes) || (can_equal<decltype(label.raw(i))>(value) && ignore_index == value))
+      continue;
     if (bad++ == 0) first = i;
   }
   if (bad == 0) return;
-  refuse<std::out_of_range>(function, "labels[", first, "] is ", +label.raw(first), ", outside [0, ", classes, "); ", bad,
-                            bad == 1 ? " label is out of range" : " labels are out of range");
+  refuse<std::out_of_range>(function, "labels[", first, "] is ", +label.raw(first), ", outside [0, ", classes, "); ",
+                            bad, bad == 1 ? " label is out of range" : " labels are out of range");
 }
 
 template <class T>

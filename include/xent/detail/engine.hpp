@@ -5,6 +5,7 @@
 #include <xent/concepts.hpp>
 #include <xent/detail/access.hpp>
 #include <xent/detail/accumulate.hpp>
+#include <xent/detail/check.hpp>
 #include <xent/detail/parallel.hpp>
 #include <xent/detail/reduce.hpp>
 #include <xent/detail/row_partition.hpp>
@@ -27,8 +28,8 @@ struct RowOutcome {
 /// g_k = scale * (a p_k - b_k) / divisor with a = sum of b + surplus. At the maximum, where a p - b would cancel for a
 /// confident row, it is (the others' b + surplus) p - b (1 - p), with 1 - p the sum of the other probabilities.
 template <class W, class V, class Scalar, class Out, class RowTerms>
-void write_gradient(const RowPartition<W>& partition, const Row<Scalar>& z, const RowTerms& coefficient, const V& others,
-                    const RowOutcome<V>& outcome, const V& divisor, const Row<Out>& gradient) {
+void write_gradient(const RowPartition<W>& partition, const Row<Scalar>& z, const RowTerms& coefficient,
+                    const V& others, const RowOutcome<V>& outcome, const V& divisor, const Row<Out>& gradient) {
   const Index arg = partition.arg();
   const V at_maximum = coefficient(arg, false);
   const V rest = others + outcome.surplus;
@@ -100,19 +101,27 @@ auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, 
     if constexpr (with_gradient) fill(gradient_row<sample>(gradient, i), V(0));
   };
   return reduce_rows<R, Result, V, threads_allowed<Logits>, RowResults<Logits>>(row_count(logits), class_count(logits),
-                                                                               terms, row_loss, clear);
+                                                                                terms, row_loss, clear);
 }
 
-/// Calls body(partition, z, out) for each row: the functions that a softmax is made of.
-template <RealArray Logits, class Out, class Body>
-void map_partitions(const Logits& logits, Out& out, const Body& body) {
+/// out_ik = f(partition_i, logits_ik), the functions that a softmax is made of; rows without a finite maximum become NaN.
+template <RealArray Logits, class Out, class Function>
+void map_logits(const char* function, const Logits& logits, Out& out, const Function& f) {
   using W = WorkOf<Logits>;
+  check_classes(function, logits);
+  check_output(function, "out", out, logits);
+  resize_output(out, logits);
   const Rows<Logits> logit_rows(logits);
   for_chunks<threads_allowed<Logits>>(row_count(logits), logits.size(), [&](Index, Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
       const auto out_row = cells<is_sample<Logits>>(out).row(i);
       const auto z = logit_rows(i, out_row);
-      body(RowPartition<W>(z), z, out_row);
+      const RowPartition<W> partition(z);
+      if (!partition.regular()) {
+        fill(out_row, quiet_nan<W>());
+        continue;
+      }
+      for (Index k = 0; k < z.size; ++k) out_row[k] = narrow<typename Out::Scalar>(f(partition, widen(z[k])));
     }
   });
 }

@@ -59,7 +59,8 @@ class BinaryLoss {
   /// wrong side. q' / q stays within [-1, 1], so nothing is ever divided by a q that vanished.
   V focal_loss(const V& gamma) const { return power(wrong(), gamma) * loss(); }
   V focal_slope(const V& gamma) const {
-    const V ratio = opposing_ == V(0) ? V(V(-1) / total()) : V(V(V(opposing_ - agreeing_) * e()) / V(mixture() * total()));
+    const V ratio =
+        opposing_ == V(0) ? V(V(-1) / total()) : V(V(V(opposing_ - agreeing_) * e()) / V(mixture() * total()));
     const V pull = ratio == V(0) ? V(0) : V(V(gamma * ratio) * loss());
     return V(sign_ * power(wrong(), gamma)) * V(pull + inner_slope());
   }

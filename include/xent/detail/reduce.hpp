@@ -34,8 +34,8 @@ inline constexpr bool row_major = (int(T::PlainObject::Options) & int(Eigen::Row
 /// A plain array of the shape and storage order of T, for functions that return one.
 template <DenseArray T, class Scalar = typename T::Scalar>
 using PlainArray = Eigen::Array<Scalar, int(T::RowsAtCompileTime), int(T::ColsAtCompileTime),
-                                row_major<T> ? int(Eigen::RowMajor) : int(Eigen::ColMajor), int(T::MaxRowsAtCompileTime),
-                                int(T::MaxColsAtCompileTime)>;
+                                row_major<T> ? int(Eigen::RowMajor) : int(Eigen::ColMajor),
+                                int(T::MaxRowsAtCompileTime), int(T::MaxColsAtCompileTime)>;
 
 /// Stands for the gradient where none is wanted.
 struct NoGradient {};

@@ -70,9 +70,12 @@ class LabelTerms {
 template <class V, class Targets, bool sample, class Scalar>
 class TargetTerms {
  public:
-  TargetTerms(const Targets& targets, const WeightVector<Scalar>& class_weights, const WeightVector<Scalar>& sample_weights,
-              const Scalar& smoothing)
-      : targets_(targets), class_weights_(class_weights), sample_weights_(sample_weights), smoothing_(widen(smoothing)) {}
+  TargetTerms(const Targets& targets, const WeightVector<Scalar>& class_weights,
+              const WeightVector<Scalar>& sample_weights, const Scalar& smoothing)
+      : targets_(targets),
+        class_weights_(class_weights),
+        sample_weights_(sample_weights),
+        smoothing_(widen(smoothing)) {}
 
   bool absent(Index i) const { return !sample_weights_.empty() && sample_weights_[i] == Scalar(0); }
   V sample_weight(Index i) const { return weight_at<V>(sample_weights_, i); }
@@ -92,9 +95,7 @@ class TargetTerms {
     }
   };
 
-  RowTerms row(Index i, Index unmasked) const {
-    return {*this, i, sample_weight(i), smoothing_ / V(double(unmasked))};
-  }
+  RowTerms row(Index i, Index unmasked) const { return {*this, i, sample_weight(i), smoothing_ / V(double(unmasked))}; }
 
  private:
   Coefficients<Targets, sample> targets_;
