@@ -1,7 +1,7 @@
 // must say: RealArray
 #include <xent/softmax.hpp>
 
-int main() {
+void program() {
 #ifdef WRONG
   const Eigen::MatrixXcf logits = Eigen::MatrixXcf::Zero(4, 3);
 #else

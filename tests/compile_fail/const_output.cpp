@@ -1,7 +1,7 @@
 // must say: WritableArray
 #include <xent/softmax.hpp>
 
-int main() {
+void program() {
   const Eigen::MatrixXf logits = Eigen::MatrixXf::Zero(4, 3);
 #ifdef WRONG
   const Eigen::MatrixXf probs(4, 3);

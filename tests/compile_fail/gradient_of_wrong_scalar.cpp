@@ -1,7 +1,7 @@
 // must say: WritableArray
 #include <xent/softmax_cross_entropy.hpp>
 
-int main() {
+void program() {
   const Eigen::MatrixXd logits = Eigen::MatrixXd::Zero(4, 3);
   const Eigen::VectorXi labels = Eigen::VectorXi::Zero(4);
 #ifdef WRONG

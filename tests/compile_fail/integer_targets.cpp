@@ -1,7 +1,7 @@
 // must say: TargetsFor
 #include <xent/sigmoid_cross_entropy.hpp>
 
-int main() {
+void program() {
   const Eigen::MatrixXf logits = Eigen::MatrixXf::Zero(4, 3);
 #ifdef WRONG
   const Eigen::MatrixXi targets = Eigen::MatrixXi::Zero(4, 3);

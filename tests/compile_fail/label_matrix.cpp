@@ -1,7 +1,7 @@
 // must say: LabelsFor
 #include <xent/softmax_cross_entropy.hpp>
 
-int main() {
+void program() {
   const Eigen::MatrixXf logits = Eigen::MatrixXf::Zero(4, 3);
 #ifdef WRONG
   const Eigen::MatrixXi labels = Eigen::MatrixXi::Zero(4, 1);

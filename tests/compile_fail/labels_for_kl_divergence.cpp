@@ -1,7 +1,7 @@
 // must say: RealArray
 #include <xent/divergence.hpp>
 
-int main() {
+void program() {
   const Eigen::MatrixXf probs = Eigen::MatrixXf::Constant(4, 2, 0.5F);
 #ifdef WRONG
   const Eigen::VectorXi targets = Eigen::VectorXi::Zero(4);

@@ -1,7 +1,7 @@
 // must say: LabelVector
 #include <xent/one_hot.hpp>
 
-int main() {
+void program() {
 #ifdef WRONG
   const Eigen::VectorXf labels = Eigen::VectorXf::Zero(4);
 #else

@@ -6,9 +6,9 @@ floors=(
   "version concepts reduction detail/parallel"
   "options detail/scalar"
   "detail/access detail/accumulate detail/logistic"
-  "detail/check detail/row_partition"
-  "detail/engine detail/terms log_partition"
-  "detail/element_terms detail/loss softmax log_softmax logsumexp sigmoid one_hot argmax divergence units"
+  "detail/check detail/reduce detail/row_partition"
+  "detail/engine detail/elements detail/terms detail/loss log_partition"
+  "detail/element_terms softmax log_softmax logsumexp sigmoid one_hot argmax divergence units"
   "softmax_cross_entropy sigmoid_cross_entropy nll_loss focal_loss"
   "xent"
 )
