@@ -63,7 +63,7 @@ class RowPartition {
   /// (z - max) - log_sum: both terms have the same sign, so nothing cancels.
   template <class V>
   V log_probability(const W& z) const {
-    return V(V(z) - V(max_)) - V(log_sum_);
+    return as_rounded(V(V(z) - V(max_))) - V(log_sum_);
   }
 
  private:

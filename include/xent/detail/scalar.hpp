@@ -75,6 +75,24 @@ W quiet_nan() {
   return W(std::numeric_limits<std::conditional_t<std::is_floating_point_v<W>, W, double>>::quiet_NaN());
 }
 
+// Translation units with and without -ffast-math must not share this body, hence the two names.
+#ifdef __FAST_MATH__
+inline namespace fast_math {
+#else
+inline namespace precise_math {
+#endif
+
+/// x, as it was rounded: what it was made of is hidden from -ffast-math, which would regroup it with what comes next.
+template <class W>
+W as_rounded(W x) {
+#if defined(__FAST_MATH__) && defined(__GNUC__)
+  if constexpr (std::is_floating_point_v<W>) asm("" : "+m"(x));
+#endif
+  return x;
+}
+
+}  // inline namespace
+
 /// Built-in floating point, whose rounding errors are themselves floating-point numbers.
 template <class W>
 inline constexpr bool has_exact_errors = std::is_floating_point_v<W>;
