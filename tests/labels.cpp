@@ -50,6 +50,9 @@ TEST_CASE("unsigned labels and a negative ignore_index never meet", "[labels]") 
   labels(1) = static_cast<std::uint64_t>(-100);  // the bits of -100, and yet another number
   CHECK(refuses<std::out_of_range>([&] { xent::softmax_cross_entropy(logits, labels, {.ignore_index = -100}); },
                                    {"labels[1] is 18446744073709551516", "[0, 4)"}));
+  labels(1) = std::numeric_limits<std::uint64_t>::max();  // the bits of -1
+  CHECK(refuses<std::out_of_range>([&] { xent::softmax_cross_entropy(logits, labels, {.ignore_index = -1}); },
+                                   {"labels[1] is 18446744073709551615"}));
   Eigen::Array<std::uint8_t, 3, 1> const bytes(1, 156, 3);  // 156 = -100 in eight bits
   CHECK(refuses<std::out_of_range>([&] { xent::softmax_cross_entropy(logits, bytes, {.ignore_index = -100}); },
                                    {"labels[1] is 156"}));
