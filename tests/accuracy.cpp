@@ -44,7 +44,11 @@ template <class Scalar>
 class Table {
  public:
   Table() {
-    if (printing()) std::printf("\n| %s | loss | gradient | softmax | log_softmax | logsumexp | below normal |\n|---|---|---|---|---|---|---|\n", name());
+    if (printing())
+      std::printf(
+          "\n| %s | loss | gradient | softmax | log_softmax | logsumexp | below normal "
+          "|\n|---|---|---|---|---|---|---|\n",
+          name());
   }
 
   /// Prints the line and holds it to the promise.
@@ -173,7 +177,8 @@ TEMPLATE_LIST_TEST_CASE("labels: every category is within 4 ulp", "[accuracy]", 
 
   Line subnormal;
   for (Index cols : few_classes)
-    measure_orders<TestType>(subnormal, normal_rows<TestType>(random, 20, cols, 1) * std::numeric_limits<TestType>::min(),
+    measure_orders<TestType>(subnormal,
+                             normal_rows<TestType>(random, 20, cols, 1) * std::numeric_limits<TestType>::min(),
                              random_labels(random, 20, cols));
   table.add("subnormal logits", subnormal);
 

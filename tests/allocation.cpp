@@ -33,7 +33,7 @@ std::atomic<long> allocations = 0;
 }
 
 extern "C" {
-void* __libc_malloc(std::size_t size);                       // NOLINT: glibc's own names
+void* __libc_malloc(std::size_t size);                           // NOLINT: glibc's own names
 void* __libc_memalign(std::size_t alignment, std::size_t size);  // NOLINT
 void* malloc(std::size_t size) noexcept {
   ++allocations;
@@ -78,10 +78,13 @@ void check_nothing_allocated(Random& random, Index rows, Index cols) {
   Scalar loss = 0;
   CHECK(allocations_of([&] { loss += xent::softmax_cross_entropy(logits, labels); }) == 0);
   CHECK(allocations_of([&] { loss += xent::softmax_cross_entropy_with_gradient(logits, labels, gradient); }) == 0);
-  CHECK(allocations_of([&] { loss += xent::softmax_cross_entropy_with_gradient(logits, labels, gradient, options); }) == 0);
-  CHECK(allocations_of([&] { loss += xent::softmax_cross_entropy_with_gradient(logits, targets, gradient, options); }) == 0);
+  CHECK(allocations_of([&] { loss += xent::softmax_cross_entropy_with_gradient(logits, labels, gradient, options); }) ==
+        0);
+  CHECK(allocations_of(
+            [&] { loss += xent::softmax_cross_entropy_with_gradient(logits, targets, gradient, options); }) == 0);
   CHECK(allocations_of([&] { loss += xent::softmax_focal_loss_with_gradient(logits, labels, gradient, focal); }) == 0);
-  CHECK(allocations_of([&] { loss += xent::sigmoid_cross_entropy_with_gradient(logits, targets, gradient, sigmoid); }) == 0);
+  CHECK(allocations_of(
+            [&] { loss += xent::sigmoid_cross_entropy_with_gradient(logits, targets, gradient, sigmoid); }) == 0);
   CHECK(allocations_of([&] { loss += xent::nll_loss_with_gradient(logits, labels, gradient); }) == 0);
   CHECK(allocations_of([&] { xent::softmax(logits, gradient); }) == 0);
   CHECK(loss != 0);

@@ -105,7 +105,8 @@ TEMPLATE_LIST_TEST_CASE("derivatives of the loss are its analytic gradient", "[a
     auto const sum = xent::softmax_cross_entropy_with_gradient<Reduction::sum>(values, labels);
     auto const found = xent::softmax_cross_entropy_with_gradient<Reduction::sum>(z, labels);
     check_derivatives(found.loss, sum.loss, sum.gradient);
-    for (int j = 0; j < inputs; ++j) CHECK(near(value(found.gradient(j / cols, j % cols)), sum.gradient(j / cols, j % cols)));
+    for (int j = 0; j < inputs; ++j)
+      CHECK(near(value(found.gradient(j / cols, j % cols)), sum.gradient(j / cols, j % cols)));
   }
 }
 
@@ -169,8 +170,7 @@ TEMPLATE_LIST_TEST_CASE("derivatives of the gradient are the Hessian", "[autodif
         Values hessian = Values::Zero();
         hessian.row(i) = -p(i, k) * p.row(i);
         hessian(i, k) += p(i, k);
-        for (int j = 0; j < inputs; ++j)
-          CHECK(near(derivative(found.gradient(i, k), j), hessian(j / cols, j % cols)));
+        for (int j = 0; j < inputs; ++j) CHECK(near(derivative(found.gradient(i, k), j), hessian(j / cols, j % cols)));
       }
   }
 }
@@ -186,7 +186,8 @@ TEMPLATE_LIST_TEST_CASE("derivatives of the binary and the focal losses", "[auto
     auto const focal = xent::softmax_focal_loss_with_gradient(values, labels);
     check_derivatives(xent::softmax_focal_loss(z, labels), focal.loss, focal.gradient);
     auto const binary_focal = xent::sigmoid_focal_loss_with_gradient(values, targets);
-    check_derivatives(xent::sigmoid_focal_loss(z, constants<TestType>(targets)), binary_focal.loss, binary_focal.gradient);
+    check_derivatives(xent::sigmoid_focal_loss(z, constants<TestType>(targets)), binary_focal.loss,
+                      binary_focal.gradient);
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Compiled with -ffast-math: on finite inputs no NaN, no infinity and no 0 come out of nothing. The compiler may regroup
-// (max - z) + log1p, so errors count relative to the largest logit.
+// Compiled with -ffast-math: on finite inputs no NaN, no infinity and no 0 come out of nothing. The compiler may
+// regroup (max - z) + log1p, so errors count relative to the largest logit.
 #include "support/generators.hpp"
 #include "support/oracle.hpp"
 #include "support/setup.hpp"
@@ -38,7 +38,7 @@ Exacts loosened(Exacts exact, Grid const& logits, Index per_row) {
   return exact;
 }
 
-/// Where the exact result is above the smallest normal, ours is no 0; where nothing can be regrouped it has the size too.
+/// Where the exact result is above the smallest normal, ours is no 0; where nothing can be regrouped it has its size.
 template <class Scalar, class Result>
 Verdict nothing_lost(Result const& got, Exacts const& exact, long double least = 0.99L, long double most = 1.01L) {
   Grid const values = grid(got);
@@ -46,7 +46,9 @@ Verdict nothing_lost(Result const& got, Exacts const& exact, long double least =
     long double const size = std::fabs(exact[j].hi);
     if (size < 2 * static_cast<long double>(std::numeric_limits<Scalar>::min())) continue;
     long double const share = std::fabs(values.values[j]) / size;
-    if (!(share > least && share < most)) return Verdict("entry " + std::to_string(j) + " of size " + std::to_string(size) + " kept a share of " + std::to_string(share));
+    if (!(share > least && share < most))
+      return Verdict("entry " + std::to_string(j) + " of size " + std::to_string(size) + " kept a share of " +
+                     std::to_string(share));
   }
   return Verdict();
 }

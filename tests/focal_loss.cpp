@@ -185,8 +185,7 @@ TEMPLATE_LIST_TEST_CASE("ignored focal rows are never read; the mean runs over t
   CHECK(rows.gradient.row(1).allFinite());
 }
 
-TEMPLATE_LIST_TEST_CASE("focal gradients: pair, buffer and in place hold the same bits", "[focal_loss]",
-                        Reals32And64) {
+TEMPLATE_LIST_TEST_CASE("focal gradients: pair, buffer and in place hold the same bits", "[focal_loss]", Reals32And64) {
   Random random;
   Rows<TestType> logits = normal_rows<TestType>(random, 9, 11, 2);
   Labels const labels = random_labels(random, 9, 11);
@@ -211,16 +210,21 @@ TEST_CASE("the focal losses' refusals", "[focal_loss][errors]") {
                                          {"xent::sigmoid_focal_loss: ", "gamma"}));
   }
   for (float alpha : {-0.1F, 1.1F, std::numeric_limits<float>::quiet_NaN()})
-    CHECK(refuses<std::invalid_argument>([&] { xent::sigmoid_focal_loss(logits, logits, {.alpha = alpha}); }, {"alpha", "[0, 1]"}));
-  CHECK(refuses<std::out_of_range>([&] { xent::softmax_focal_loss(logits, Eigen::Array2i(0, 3)); }, {"labels[1] is 3"}));
-  CHECK(refuses<std::invalid_argument>([&] { xent::softmax_focal_loss(logits, labels, {.class_weights = Eigen::Array2f(1, 1)}); },
-                                       {"class_weights"}));
-  CHECK(refuses<std::invalid_argument>([&] { xent::sigmoid_focal_loss(logits, logits, {.sample_weights = Eigen::Array3f(1, 1, 1)}); },
-                                       {"sample_weights"}));
-  CHECK(refuses<std::invalid_argument>([&] { xent::sigmoid_focal_loss(logits, Eigen::ArrayXXf(Eigen::ArrayXXf::Zero(2, 2))); },
-                                       {"targets"}));
+    CHECK(refuses<std::invalid_argument>([&] { xent::sigmoid_focal_loss(logits, logits, {.alpha = alpha}); },
+                                         {"alpha", "[0, 1]"}));
+  CHECK(
+      refuses<std::out_of_range>([&] { xent::softmax_focal_loss(logits, Eigen::Array2i(0, 3)); }, {"labels[1] is 3"}));
+  CHECK(refuses<std::invalid_argument>(
+      [&] { xent::softmax_focal_loss(logits, labels, {.class_weights = Eigen::Array2f(1, 1)}); }, {"class_weights"}));
+  CHECK(refuses<std::invalid_argument>(
+      [&] { xent::sigmoid_focal_loss(logits, logits, {.sample_weights = Eigen::Array3f(1, 1, 1)}); },
+      {"sample_weights"}));
+  CHECK(refuses<std::invalid_argument>(
+      [&] { xent::sigmoid_focal_loss(logits, Eigen::ArrayXXf(Eigen::ArrayXXf::Zero(2, 2))); }, {"targets"}));
   Eigen::Array<float, 3, 3> fixed = Eigen::Array<float, 3, 3>::Constant(7);
-  CHECK(refuses<std::invalid_argument>([&] { xent::softmax_focal_loss_with_gradient(logits, labels, fixed); }, {"gradient"}));
-  CHECK(refuses<std::invalid_argument>([&] { xent::sigmoid_focal_loss_with_gradient(logits, logits, fixed); }, {"gradient"}));
+  CHECK(refuses<std::invalid_argument>([&] { xent::softmax_focal_loss_with_gradient(logits, labels, fixed); },
+                                       {"gradient"}));
+  CHECK(refuses<std::invalid_argument>([&] { xent::sigmoid_focal_loss_with_gradient(logits, logits, fixed); },
+                                       {"gradient"}));
   CHECK(all_are(fixed, 7));
 }

@@ -37,7 +37,8 @@ TEST_CASE("bool labels name two classes", "[labels]") {
 TEST_CASE("narrow labels never reach the classes beyond their type, and never wrap into them", "[labels]") {
   Eigen::ArrayXXf const logits = Eigen::ArrayXXf::Random(2, 300);
   Eigen::Array<std::uint8_t, 2, 1> const top(255, 0);
-  CHECK(identical(xent::softmax_cross_entropy(logits, top), xent::softmax_cross_entropy(logits, Eigen::Array2i(255, 0))));
+  CHECK(
+      identical(xent::softmax_cross_entropy(logits, top), xent::softmax_cross_entropy(logits, Eigen::Array2i(255, 0))));
   Eigen::Array<std::int8_t, 2, 1> const negative(-1, 0);
   CHECK(refuses<std::out_of_range>([&] { xent::softmax_cross_entropy(logits, negative); }, {"labels[0] is -1"}));
 }
@@ -61,7 +62,8 @@ TEST_CASE("unsigned labels and a negative ignore_index never meet", "[labels]") 
 TEST_CASE("a label beyond 32 bits is refused, not cut", "[labels]") {
   Eigen::ArrayXXf const logits = Eigen::ArrayXXf::Random(2, 4);
   Eigen::Array<std::int64_t, 2, 1> const labels((std::int64_t{1} << 40) + 1, 0);
-  CHECK(refuses<std::out_of_range>([&] { xent::softmax_cross_entropy(logits, labels); }, {"labels[0] is 1099511627777"}));
+  CHECK(
+      refuses<std::out_of_range>([&] { xent::softmax_cross_entropy(logits, labels); }, {"labels[0] is 1099511627777"}));
   Eigen::Array<std::uint64_t, 2, 1> const huge(0, std::numeric_limits<std::uint64_t>::max());
   CHECK(refuses<std::out_of_range>([&] { xent::softmax_cross_entropy(logits, huge); },
                                    {"labels[1] is 18446744073709551615", "[0, 4)"}));

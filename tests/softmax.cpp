@@ -130,7 +130,7 @@ TEMPLATE_LIST_TEST_CASE("softmax at the edges", "[softmax][edges]", Reals32And64
     logits(5, cols - 1) = inf;
     logits(6, cols / 2) = nan<TestType>();
     Exacts const exact = oracle::softmax(grid(logits));
-    for_each_layout(logits, [&](char const* layout, auto const& array) {
+    for_main_layouts(logits, [&](char const* layout, auto const& array) {
       INFO(layout << " of " << cols << " classes");
       auto const probs = xent::softmax(array);
       CHECK(within(probs, exact));
@@ -148,7 +148,7 @@ TEMPLATE_LIST_TEST_CASE("a NaN makes its row NaN wherever it stands, and no othe
     for (Index place : {Index(0), cols / 2, cols - 1}) {
       Rows<TestType> logits = Rows<TestType>::Zero(3, cols);
       logits(1, place) = nan<TestType>();
-      for_each_layout(logits, [&](char const* layout, auto const& array) {
+      for_main_layouts(logits, [&](char const* layout, auto const& array) {
         INFO(layout << " NaN at " << place << " of " << cols);
         auto const probs = xent::softmax(array);
         CHECK(all_are(probs.row(1), nan<long double>()));

@@ -252,7 +252,7 @@ TEMPLATE_LIST_TEST_CASE("results are plain: scalars and arrays, never expression
                         Reals32And64) {
   using Logits = Cols<TestType>;
   using None = decltype(xent::softmax_cross_entropy<Reduction::none>(std::declval<Logits const&>(),
-                                                                      std::declval<Labels const&>()));
+                                                                     std::declval<Labels const&>()));
   using Mean = decltype(xent::softmax_cross_entropy(std::declval<Logits const&>(), std::declval<Labels const&>()));
   STATIC_REQUIRE(std::is_same_v<None, typename None::PlainObject>);
   STATIC_REQUIRE(std::is_same_v<Mean, TestType>);

@@ -33,14 +33,16 @@ void check_refused(Eigen::ArrayXXf const& logits, Target const& target, Options 
   CHECK(refuses<Exception>([&] { xent::softmax_cross_entropy(logits, target, options); },
                            {"xent::softmax_cross_entropy: "}));
   Eigen::ArrayXXf gradient = Eigen::ArrayXXf::Constant(2, 5, 7);
-  CHECK(refuses<Exception>([&] { xent::softmax_cross_entropy_with_gradient(logits, target, gradient, options); }, words));
+  CHECK(
+      refuses<Exception>([&] { xent::softmax_cross_entropy_with_gradient(logits, target, gradient, options); }, words));
   CHECK(gradient.rows() == 2);
   CHECK(gradient.cols() == 5);
   CHECK(all_are(gradient, 7));
   CHECK(refuses<Exception>([&] { xent::softmax_cross_entropy_with_gradient(logits, target, options); },
                            {"xent::softmax_cross_entropy_with_gradient: "}));
   Eigen::ArrayXXf in_place = logits;
-  CHECK(refuses<Exception>([&] { xent::softmax_cross_entropy_with_gradient(in_place, target, in_place, options); }, words));
+  CHECK(refuses<Exception>([&] { xent::softmax_cross_entropy_with_gradient(in_place, target, in_place, options); },
+                           words));
   CHECK(identical(in_place, logits));
 }
 
@@ -97,7 +99,8 @@ TEST_CASE("smoothing outside [0, 1]", "[errors]") {
 
 TEST_CASE("class weights of a wrong length, negative, not finite", "[errors]") {
   Batch const batch;
-  check_refused<std::invalid_argument>(batch.logits, batch.labels, {.class_weights = Eigen::ArrayXf(Eigen::ArrayXf::Ones(2))},
+  check_refused<std::invalid_argument>(batch.logits, batch.labels,
+                                       {.class_weights = Eigen::ArrayXf(Eigen::ArrayXf::Ones(2))},
                                        {"class_weights", "2", "3"});
   for (float bad : {-1.0F, inf, -inf, not_a_number}) {
     Eigen::Array3f const weights(1, bad, 1);
@@ -108,15 +111,18 @@ TEST_CASE("class weights of a wrong length, negative, not finite", "[errors]") {
 
 TEST_CASE("sample weights of a wrong length or not finite; negative ones pass", "[errors]") {
   Batch const batch;
-  check_refused<std::invalid_argument>(batch.logits, batch.labels, {.sample_weights = Eigen::ArrayXf(Eigen::ArrayXf::Ones(3))},
+  check_refused<std::invalid_argument>(batch.logits, batch.labels,
+                                       {.sample_weights = Eigen::ArrayXf(Eigen::ArrayXf::Ones(3))},
                                        {"sample_weights", "3", "4"});
   for (float bad : {inf, -inf, not_a_number}) {
     Eigen::Array4f const weights(1, 1, bad, 1);
-    check_refused<std::invalid_argument>(batch.logits, batch.labels, {.sample_weights = weights}, {"sample_weights[2]"});
+    check_refused<std::invalid_argument>(batch.logits, batch.labels, {.sample_weights = weights},
+                                         {"sample_weights[2]"});
     check_refused<std::invalid_argument>(batch.logits, batch.targets, {.sample_weights = weights},
                                          {"sample_weights[2]"});
   }
-  CHECK_NOTHROW(xent::softmax_cross_entropy(batch.logits, batch.labels, {.sample_weights = Eigen::Array4f(-1, 1, 1, 1)}));
+  CHECK_NOTHROW(
+      xent::softmax_cross_entropy(batch.logits, batch.labels, {.sample_weights = Eigen::Array4f(-1, 1, 1, 1)}));
 }
 
 TEST_CASE("z_loss negative or not finite", "[errors]") {

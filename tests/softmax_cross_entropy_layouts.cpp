@@ -33,8 +33,7 @@ TEMPLATE_LIST_TEST_CASE("loss and gradient are the same in every layout", "[layo
   }
 }
 
-TEMPLATE_LIST_TEST_CASE("the gradient goes into blocks, maps and the other storage order", "[layouts]",
-                        Reals32And64) {
+TEMPLATE_LIST_TEST_CASE("the gradient goes into blocks, maps and the other storage order", "[layouts]", Reals32And64) {
   Random random;
   Rows<TestType> const logits = integer_rows<TestType>(random, 9, 14, -20, 20);
   Labels const labels = random_labels(random, 9, 14);

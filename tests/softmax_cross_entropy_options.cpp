@@ -138,7 +138,8 @@ TEMPLATE_LIST_TEST_CASE("ignored rows are never read: NaN and infinity in them c
     CHECK(identical(found.loss, clean.loss));
     CHECK(identical(found.gradient, clean.gradient));
     Cols<TestType> const columns = poisoned;
-    auto const by_columns = xent::softmax_cross_entropy_with_gradient<Reduction::none>(columns, labels, setup.softmax());
+    auto const by_columns =
+        xent::softmax_cross_entropy_with_gradient<Reduction::none>(columns, labels, setup.softmax());
     for (Index i : {0, 2, 5, 7}) {
       CHECK(by_columns.loss(i) == 0);
       CHECK(all_are(by_columns.gradient.row(i), 0));
@@ -191,8 +192,8 @@ TEMPLATE_LIST_TEST_CASE("weights of 1 are no weights", "[options]", Reals32And64
   Vector<TestType> const classes = Vector<TestType>::Ones(6);
   Vector<TestType> const samples = Vector<TestType>::Ones(9);
   auto const plain = xent::softmax_cross_entropy_with_gradient(logits, labels);
-  auto const weighted = xent::softmax_cross_entropy_with_gradient(
-      logits, labels, {.class_weights = classes, .sample_weights = samples});
+  auto const weighted =
+      xent::softmax_cross_entropy_with_gradient(logits, labels, {.class_weights = classes, .sample_weights = samples});
   CHECK(identical(weighted.loss, plain.loss));
   CHECK(identical(weighted.gradient, plain.gradient));
 }
@@ -214,7 +215,8 @@ TEMPLATE_LIST_TEST_CASE("a gradient from above goes in as sample weights under a
   Vector<TestType> above(7);
   above << 1, -2, TestType(0.5), 0, 4, TestType(-0.25), 8;  // powers of two, so the products are exact
   auto const rows = xent::softmax_cross_entropy_with_gradient<Reduction::none>(logits, labels);
-  auto const product = xent::softmax_cross_entropy_with_gradient<Reduction::sum>(logits, labels, {.sample_weights = above});
+  auto const product =
+      xent::softmax_cross_entropy_with_gradient<Reduction::sum>(logits, labels, {.sample_weights = above});
   Rows<TestType> expected = rows.gradient;
   for (Index i = 0; i < 7; ++i) expected.row(i) *= above(i);
   CHECK(close(product.gradient, expected, 1));
@@ -301,7 +303,8 @@ TEST_CASE("options compile as the reader expects, from any real vector", "[optio
   Eigen::RowVector3f const row = w.transpose();
   float const weighted = xent::softmax_cross_entropy(logits, labels, {.ignore_index = 0, .class_weights = w});
   CHECK(identical(xent::softmax_cross_entropy(logits, labels, {.ignore_index = 0, .class_weights = row}), weighted));
-  CHECK(identical(xent::softmax_cross_entropy(logits, labels, {.ignore_index = 0, .class_weights = 2 * w.array() - w.array()}),
-                  weighted));
+  CHECK(identical(
+      xent::softmax_cross_entropy(logits, labels, {.ignore_index = 0, .class_weights = 2 * w.array() - w.array()}),
+      weighted));
   CHECK(identical(xent::softmax_cross_entropy(logits, labels, {.ignore_index = 0}), weighted));  // equal weights cancel
 }

@@ -131,16 +131,14 @@ TEMPLATE_LIST_TEST_CASE("smoothing labels is giving smoothed targets", "[targets
   Labels const labels = random_labels(random, 10, cols);
   Rows<TestType> const logits = normal_rows<TestType>(random, 10, cols, 3);
   Rows<TestType> const smoothed = one_hot_rows<TestType>(labels, cols) * (1 - e) + e / TestType(cols);
-  auto const by_label =
-      xent::softmax_cross_entropy_with_gradient(logits, labels, {.label_smoothing = e});
+  auto const by_label = xent::softmax_cross_entropy_with_gradient(logits, labels, {.label_smoothing = e});
   auto const by_target = xent::softmax_cross_entropy_with_gradient(logits, smoothed);
   CHECK(close(by_label.loss, by_target.loss, 4));
   TestType const unit = std::numeric_limits<TestType>::epsilon();
   CHECK(((by_label.gradient - by_target.gradient).abs() <= unit).all());
 }
 
-TEMPLATE_LIST_TEST_CASE("the loss is least where softmax meets the targets: their entropy", "[targets]",
-                        Reals32And64) {
+TEMPLATE_LIST_TEST_CASE("the loss is least where softmax meets the targets: their entropy", "[targets]", Reals32And64) {
   Random random;
   Rows<TestType> const best = normal_rows<TestType>(random, 20, 6, 2);
   Rows<TestType> const targets = xent::softmax(best);
@@ -224,12 +222,10 @@ TEST_CASE("the oracle's gradient is that of its loss, by differences", "[oracle]
   options.z_loss = 0.01L;
   Exacts const analytic = oracle::softmax_cross_entropy(logits, targets, options).gradient;
   Exacts const numeric = oracle::numeric_gradient(logits, targets, options);
-  for (std::size_t j = 0; j < analytic.size(); ++j)
-    CHECK_FALSE(!(std::abs(analytic[j].hi - numeric[j].hi) <= 1e-15L));
+  for (std::size_t j = 0; j < analytic.size(); ++j) CHECK_FALSE(!(std::abs(analytic[j].hi - numeric[j].hi) <= 1e-15L));
 }
 
-TEMPLATE_LIST_TEST_CASE("the library's gradient is that of the exact loss, by differences", "[targets]",
-                        Reals32And64) {
+TEMPLATE_LIST_TEST_CASE("the library's gradient is that of the exact loss, by differences", "[targets]", Reals32And64) {
   Random random;
   Rows<TestType> const logits = normal_rows<TestType>(random, 4, 6, 2);
   Rows<TestType> const targets = distributions<TestType>(random, 4, 6);

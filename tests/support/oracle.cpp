@@ -63,8 +63,8 @@ struct Row {
   Index unmasked = 0;
   Index first_max = 0;
   Big max = 0;
-  Big tail = 0;   // the sum of all exps but the first maximum's
-  Big total = 0;  // the sum of all exps
+  Big tail = 0;     // the sum of all exps but the first maximum's
+  Big total = 0;    // the sum of all exps
   Big largest = 0;  // max |z_k| over the unmasked
 
   Big log_sum() const { return log1p_of(tail); }
@@ -190,8 +190,7 @@ void add_row(Loss& loss, Index classes, Exact const& value, Exact const& gradien
 /// One row: factor * (sum_k c_k nll_k + z_loss logsumexp^2), and its gradient.
 void add_weighted_nll(Loss& loss, Row const& row, Bigs const& c, Big const& factor, Big const& z_loss) {
   Index const classes = static_cast<Index>(c.size());
-  if (row.kind != Row::Kind::ordinary)
-    return add_row(loss, classes, special(not_a_number), special(not_a_number));
+  if (row.kind != Row::Kind::ordinary) return add_row(loss, classes, special(not_a_number), special(not_a_number));
   Big value = 0;
   Big scale = 0;
   Big c_sum = 0;
@@ -260,10 +259,18 @@ Exacts log_softmax(Grid const& logits) {
 Exacts logsumexp(Grid const& logits) {
   Exacts result;
   for (Row const& row : rows_of(logits)) switch (row.kind) {
-      case Row::Kind::ordinary: result.push_back(exact(row.logsumexp(), row.logsumexp_scale())); break;
-      case Row::Kind::nan: result.push_back(special(not_a_number)); break;
-      case Row::Kind::plus_infinity: result.push_back(special(infinity)); break;
-      case Row::Kind::all_masked: result.push_back(special(-infinity)); break;
+      case Row::Kind::ordinary:
+        result.push_back(exact(row.logsumexp(), row.logsumexp_scale()));
+        break;
+      case Row::Kind::nan:
+        result.push_back(special(not_a_number));
+        break;
+      case Row::Kind::plus_infinity:
+        result.push_back(special(infinity));
+        break;
+      case Row::Kind::all_masked:
+        result.push_back(special(-infinity));
+        break;
     }
   return result;
 }
@@ -271,9 +278,12 @@ Exacts logsumexp(Grid const& logits) {
 Exacts sigmoid(Grid const& x) {
   Exacts result;
   for (long double z : x.values) {
-    if (std::isnan(z)) result.push_back(special(z));
-    else if (std::isinf(z)) result.push_back(special(z > 0 ? 1 : 0));
-    else result.push_back(exact(sigmoid_of(Big(z))));
+    if (std::isnan(z))
+      result.push_back(special(z));
+    else if (std::isinf(z))
+      result.push_back(special(z > 0 ? 1 : 0));
+    else
+      result.push_back(exact(sigmoid_of(Big(z))));
   }
   return result;
 }
@@ -281,9 +291,12 @@ Exacts sigmoid(Grid const& x) {
 Exacts softplus(Grid const& x) {
   Exacts result;
   for (long double z : x.values) {
-    if (std::isnan(z)) result.push_back(special(z));
-    else if (std::isinf(z)) result.push_back(special(z > 0 ? infinity : 0));
-    else result.push_back(exact(softplus_of(Big(z))));
+    if (std::isnan(z))
+      result.push_back(special(z));
+    else if (std::isinf(z))
+      result.push_back(special(z > 0 ? infinity : 0));
+    else
+      result.push_back(exact(softplus_of(Big(z))));
   }
   return result;
 }
@@ -409,10 +422,8 @@ Loss nll_loss(Grid const& log_probs, std::vector<Index> const& labels, Options c
       add_row(loss, log_probs.cols, {}, {});
       continue;
     }
-    loss.none.push_back(std::isfinite(value) ? exact(Big(-factor * Big(value)))
-                                             : special(factor < 0 ? value : -value));
-    for (Index k = 0; k < log_probs.cols; ++k)
-      loss.gradient.push_back(k == label ? exact(Big(-factor)) : Exact{});
+    loss.none.push_back(std::isfinite(value) ? exact(Big(-factor * Big(value))) : special(factor < 0 ? value : -value));
+    for (Index k = 0; k < log_probs.cols; ++k) loss.gradient.push_back(k == label ? exact(Big(-factor)) : Exact{});
   }
   reduce(loss, divisor.sum, divisor.scale);
   return loss;
@@ -541,8 +552,10 @@ Loss binary_cross_entropy(Grid const& targets, Grid const& probs) {
     for (Index k = 0; k < probs.cols; ++k) {
       Big const t = Big(targets(i, k));
       Big const q = 1 - Big(probs(i, k));
-      Big const rest = q == 0 ? Big(-std::numeric_limits<Big>::infinity())
-                              : q == 1 ? Big(0) : q > Big("0.5") ? Big(-log1p_of(Big(Big(probs(i, k)) / q))) : Big(mp::log(q));
+      Big const rest = q == 0           ? Big(-std::numeric_limits<Big>::infinity())
+                       : q == 1         ? Big(0)
+                       : q > Big("0.5") ? Big(-log1p_of(Big(Big(probs(i, k)) / q)))
+                                        : Big(mp::log(q));
       loss.none.push_back(exact(Big(-t_log(targets(i, k), probs(i, k)) - times(Big(1 - t), rest))));
     }
   Big const elements = Big(probs.rows * probs.cols);

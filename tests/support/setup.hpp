@@ -36,10 +36,8 @@ struct Setup {
             .sample_weights = sample_weights};
   }
   xent::SoftmaxFocalLossOptions<Scalar> focal() const {
-    return {.ignore_index = ignore_index,
-            .gamma = gamma,
-            .class_weights = class_weights,
-            .sample_weights = sample_weights};
+    return {
+        .ignore_index = ignore_index, .gamma = gamma, .class_weights = class_weights, .sample_weights = sample_weights};
   }
   xent::SigmoidFocalLossOptions<Scalar> sigmoid_focal() const {
     return {.gamma = gamma, .alpha = alpha, .sample_weights = sample_weights};

@@ -119,7 +119,8 @@ Verdict close_to(Grid const& a, Grid const& b, Format const& format, long double
 Verdict all_equal(Grid const& got, long double value) {
   for (std::size_t j = 0; j < got.values.size(); ++j) {
     long double const x = got.values[j];
-    if (std::isnan(value) ? !std::isnan(x) : !(x == value)) return Verdict(place(got, j) + show(x) + " is not " + show(value));
+    if (std::isnan(value) ? !std::isnan(x) : !(x == value))
+      return Verdict(place(got, j) + show(x) + " is not " + show(value));
   }
   return Verdict();
 }
