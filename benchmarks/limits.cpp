@@ -91,7 +91,8 @@ struct Vectors<double> {
       1.0 / 120,      1.0 / 24,      1.0 / 6,      0.5,         1,          1};
 };
 
-/// exp by 2^n times a polynomial: what any exp of full accuracy has to do, and no care for arguments out of range.
+/// exp by 2^n times a polynomial: the operations that any exp of full accuracy has to do, and no care for arguments out of
+/// range. The factors are Taylor's; better ones of the same degree take as long.
 template <class Scalar>
 __attribute__((always_inline)) inline typename Vectors<Scalar>::Real exp_of(typename Vectors<Scalar>::Real x) {
   using V = Vectors<Scalar>;
