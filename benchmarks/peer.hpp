@@ -2,6 +2,7 @@
 // What every peer is given to do, and what it hands back.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
