@@ -9,6 +9,8 @@
 
 namespace xent {
 
+static_assert(EIGEN_VERSION_AT_LEAST(3, 4, 0), "xent needs Eigen 3.4 or newer");
+
 namespace detail {
 
 template <class Derived>
