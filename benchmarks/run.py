@@ -101,7 +101,6 @@ def main():
         sys.exit(f"no group's name matches '{options.filter}'")
     raw = options.out / "raw"
     raw.mkdir(parents=True, exist_ok=True)
-    (options.out / "results.json").unlink(missing_ok=True)
 
     start = time.monotonic()
     core, groups, context = pin(), {}, {}
