@@ -30,7 +30,7 @@ struct RowOutcome {
 template <class W, class V, class Scalar, class Out, class RowTerms>
 void write_gradient(const RowPartition<W>& partition, const Row<Scalar>& z, const RowTerms& coefficient,
                     const V& others, const RowOutcome<V>& outcome, const V& divisor, const Row<Out>& gradient) {
-  const Index arg = partition.arg();
+  const Index arg = partition.arg(z);
   const V at_maximum = coefficient(arg, false);
   const V rest = others + outcome.surplus;
   const V all = rest + at_maximum;
@@ -43,29 +43,61 @@ void write_gradient(const RowPartition<W>& partition, const Row<Scalar>& z, cons
   }
 }
 
-/// The loss of one row, sum_k b_k nll_k as the rule sees it, and its gradient where `gradient` is a row.
+/// The loss of a row with a coefficient for each class, and its gradient where `gradient` is a row.
 template <class W, class V, class Scalar, class Terms, class Rule, class GradientRow>
-V softmax_row(const Row<Scalar>& z, const Terms& terms, const Rule& rule, Index i, const V& divisor,
-              const GradientRow& gradient) {
-  constexpr bool with_gradient = !std::is_same_v<GradientRow, NoGradient>;
-  const RowPartition<W> partition(z);
-  if (!partition.regular()) {
-    if constexpr (with_gradient) fill(gradient, quiet_nan<V>());
-    return quiet_nan<V>();
-  }
-  const auto coefficient = terms.row(i, partition.unmasked());
+V dense_row(const RowPartition<W>& partition, const Row<Scalar>& z, const Terms& terms, const Rule& rule, Index i,
+            const V& divisor, const GradientRow& gradient) {
+  const auto coefficient = terms.row(i, partition.unmasked(z));
+  const Index arg = partition.arg(z);
   Sum<V> cross_entropy;
   Sum<V> others;
   for (Index k = 0; k < z.size; ++k) {
     const W logit = widen(z[k]);
     const V b = coefficient(k, logit == W(-infinity<W>()));
     if (b == V(0)) continue;  // a factor of 0 contributes 0, whatever the logit
-    if (k != partition.arg()) others.add(b);
+    if (k != arg) others.add(b);
     cross_entropy.add(V(-V(b * partition.template log_probability<V>(logit))));
   }
   const RowOutcome<V> outcome = rule(partition, z, i, cross_entropy.value());
-  if constexpr (with_gradient) write_gradient(partition, z, coefficient, others.value(), outcome, divisor, gradient);
+  if constexpr (!std::is_same_v<GradientRow, NoGradient>) {
+    write_gradient(partition, z, coefficient, others.value(), outcome, divisor, gradient);
+  }
   return outcome.loss;
+}
+
+/// The same where the label's coefficient b is the only one: the gradient is then scale * (b + surplus) p_k, except at the
+/// label, where a p - b is surplus p - b (1 - p).
+template <class W, class V, class Scalar, class Terms, class Rule, class GradientRow>
+V label_row(const RowPartition<W>& partition, const Row<Scalar>& z, const Terms& terms, const Rule& rule, Index i,
+            const V& divisor, const GradientRow& gradient) {
+  const Index label = terms.label(i);
+  const V b = terms.weight(i);
+  const W logit = widen(z[label]);
+  const V cross_entropy = b == V(0) ? V(0) : V(-V(b * partition.template log_probability<V>(logit)));
+  const RowOutcome<V> outcome = rule(partition, z, i, cross_entropy);
+  if constexpr (!std::is_same_v<GradientRow, NoGradient>) {
+    const V scale = outcome.scale / divisor;
+    const V pull = V(outcome.surplus * partition.template probability<V>(logit)) -
+                   V(b * partition.template others<V>(label, logit));
+    partition.write_probabilities(z, V(scale * V(b + outcome.surplus)), gradient);
+    gradient[label] = narrow<std::remove_cvref_t<decltype(gradient[label])>>(V(scale * pull));
+  }
+  return outcome.loss;
+}
+
+/// The loss of one row and its gradient: a row without a finite maximum is NaN.
+template <class W, class V, class Scalar, class Terms, class Rule, class GradientRow>
+V softmax_row(const Row<Scalar>& z, const Terms& terms, const Rule& rule, Index i, const V& divisor,
+              const GradientRow& gradient) {
+  const RowPartition<W> partition(z);
+  if (!partition.regular()) {
+    if constexpr (!std::is_same_v<GradientRow, NoGradient>) fill(gradient, quiet_nan<V>());
+    return quiet_nan<V>();
+  }
+  if constexpr (requires { terms.label(i); }) {
+    if (terms.label_alone()) return label_row(partition, z, terms, rule, i, divisor, gradient);
+  }
+  return dense_row(partition, z, terms, rule, i, divisor, gradient);
 }
 
 /// Row i of the gradient, or nothing.
