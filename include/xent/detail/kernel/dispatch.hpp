@@ -7,12 +7,13 @@
 #include <cstddef>  // std::ptrdiff_t
 #include <cstdint>
 #include <cstdlib>  // std::getenv
+#include <initializer_list>
 #include <string_view>
 #include <type_traits>
 
 namespace xent::detail {
 
-/// The kernels for one contiguous row of T, see row_kernel.inl. All null where there are none.
+/// The kernels for one contiguous row of T, see row_kernel.inl.
 template <class T>
 struct RowKernels {
   bool (*maximum)(const T* z, std::ptrdiff_t size, T* result);
@@ -72,29 +73,31 @@ namespace baseline {
 #include <xent/detail/kernel/row_kernel.inl>
 }
 
-inline const char* best_instruction_set() {
+/// The row kernels of a named set, null if the machine lacks it or there is no such set.
+template <class T>
+const RowKernels<T>* row_kernels_of(std::string_view set) {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl")) {
-    return "avx512";
+  if (set == "avx512" && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
+    return &avx512::RowKernel<T, 64>::table;
   }
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "avx2";
+  if (set == "avx2" && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    return &avx2::RowKernel<T, 32>::table;
+  }
 #endif
-  return "baseline";
+  return set == "baseline" ? &baseline::RowKernel<T, 16>::table : nullptr;
 }
 
-/// The environment variable XENT_FORCE_ISA names another set, for tests and measurements: avx512, avx2, baseline (also
-/// sse2, neon), or portable for the scalar code.
+/// The widest set of the machine. The environment variable XENT_FORCE_ISA asks for another, for tests and measurements:
+/// avx512, avx2, baseline, or portable for the scalar code.
 template <class T>
 const RowKernels<T>* choose_row_kernels() {
   const char* forced = std::getenv("XENT_FORCE_ISA");
-  const std::string_view name = forced != nullptr ? forced : best_instruction_set();
-  if (name == "portable") return nullptr;
-#if defined(__x86_64__)
-  if (name == "avx512") return &avx512::RowKernel<T, 64>::table;
-  if (name == "avx2") return &avx2::RowKernel<T, 32>::table;
-#endif
-  return &baseline::RowKernel<T, 16>::table;
+  if (forced != nullptr && std::string_view(forced) == "portable") return nullptr;
+  for (const char* set : {forced != nullptr ? forced : "avx512", "avx512", "avx2"}) {
+    if (const RowKernels<T>* kernels = row_kernels_of<T>(set)) return kernels;
+  }
+  return row_kernels_of<T>("baseline");
 }
 
 #else

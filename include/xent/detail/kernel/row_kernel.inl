@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// xent/detail/kernel/row_kernel.inl - the kernels for one contiguous row; included once for each instruction set, in its
-// namespace and between its target pragmas. The arithmetic is the compilers' own on vectors: no intrinsics, and no lambdas or
-// default member initializers either, which would not inherit the target.
+// xent/detail/kernel/row_kernel.inl - the kernels for one contiguous row, once for each instruction set.
+//
+// Included in the namespace of the set and between its target pragmas. The arithmetic is the compilers' own on vectors: no
+// intrinsics. No lambdas or default member initializers either: they would not inherit the target.
 
 template <class T, int bytes>
 struct VectorOf {
