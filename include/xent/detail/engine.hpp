@@ -136,9 +136,10 @@ auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, 
                                                                                 terms, row_loss, clear);
 }
 
-/// out_ik = f(partition_i, logits_ik), the functions that a softmax is made of; rows without a finite maximum become NaN.
-template <RealArray Logits, class Out, class Function>
-void map_logits(const char* function, const Logits& logits, Out& out, const Function& f) {
+/// Calls write(partition, z, out) for each row, for the functions that a softmax is made of; rows without a finite maximum
+/// become NaN.
+template <RealArray Logits, class Out, class Write>
+void map_rows(const char* function, const Logits& logits, Out& out, const Write& write) {
   using W = WorkOf<Logits>;
   check_classes(function, logits);
   check_output(function, "out", out, logits);
@@ -149,11 +150,11 @@ void map_logits(const char* function, const Logits& logits, Out& out, const Func
       const auto out_row = cells<is_sample<Logits>>(out).row(i);
       const auto z = logit_rows(i, out_row);
       const RowPartition<W> partition(z);
-      if (!partition.regular()) {
+      if (partition.regular()) {
+        write(partition, z, out_row);
+      } else {
         fill(out_row, quiet_nan<W>());
-        continue;
       }
-      for (Index k = 0; k < z.size; ++k) out_row[k] = narrow<typename Out::Scalar>(f(partition, widen(z[k])));
     }
   });
 }

@@ -60,7 +60,7 @@ V mean_divisor(const Terms& terms, Index rows) {
 }
 
 /// Runs row_loss(i, divisor) over all rows that are not absent, in chunks, and reduces.
-/// row_loss(i, divisor, scratch) returns the loss of row i; clear(i) writes the gradient of an absent row.
+/// clear(i) writes the gradient of an absent row.
 template <Reduction R, class Result, class V, bool threads, class Losses, class Terms, class RowLoss, class Clear>
 auto reduce_rows(Index rows, Index classes, const Terms& terms, const RowLoss& row_loss, const Clear& clear) {
   const V divisor = mean_divisor<R, V>(terms, rows);

@@ -90,6 +90,12 @@ class RowPartition {
     for (Index k = 0; k < z.size; ++k) out[k] = narrow<Out>(V(factor * probability<V>(widen(z[k]))));
   }
 
+  /// out_k = log_probability(z_k); `out` may be the row itself.
+  template <class V, class Scalar, class Out>
+  void write_log_probabilities(const Row<Scalar>& z, const Row<Out>& out) const {
+    for (Index k = 0; k < z.size; ++k) out[k] = narrow<Out>(log_probability<V>(widen(z[k])));
+  }
+
   /// 1 - probability(z_k) as the sum of the other classes, never as a difference from 1.
   template <class V>
   V others(Index k, const W& z) const {
