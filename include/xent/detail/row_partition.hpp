@@ -80,9 +80,9 @@ class RowPartition {
   void write_probabilities(const Row<Scalar>& z, const V& factor, const Row<Out>& out) const {
     if constexpr (has_row_kernel<Scalar, W> && std::is_same_v<const Out, Scalar>) {
       const RowKernels<Out>* const kernels = row_kernels_for(z);
-      if (kernels != nullptr && out.stride == 1) {
-        const V exact = factor / V(total<V>() * static_cast<V>(unit_));
-        const Out high = static_cast<Out>(exact);
+      const V exact = factor / V(total<V>() * static_cast<V>(unit_));
+      const Out high = static_cast<Out>(exact);
+      if (kernels != nullptr && out.stride == 1 && is_finite(high)) {
         kernels->exps(z.data, z.size, static_cast<Out>(max_), high, static_cast<Out>(exact - V(high)), out.data);
         return;
       }
