@@ -43,6 +43,24 @@ void write_gradient(const RowPartition<W>& partition, const Row<Scalar>& z, cons
   }
 }
 
+/// The loss of a row in which the coefficient b of one class is the only one. The gradient is then scale * (b + surplus) p_k,
+/// except at that class, where a p - b is surplus p - b (1 - p).
+template <class W, class V, class Scalar, class Rule, class GradientRow>
+V label_row(const RowPartition<W>& partition, const Row<Scalar>& z, Index label, const V& b, const Rule& rule, Index i,
+            const V& divisor, const GradientRow& gradient) {
+  const W logit = widen(z[label]);
+  const V cross_entropy = b == V(0) ? V(0) : V(V(0) - V(b * partition.template log_probability<V>(logit)));
+  const RowOutcome<V> outcome = rule(partition, z, i, cross_entropy);
+  if constexpr (!std::is_same_v<GradientRow, NoGradient>) {
+    const V scale = outcome.scale / divisor;
+    const V pull = V(outcome.surplus * partition.template probability<V>(logit)) -
+                   V(b * partition.template others<V>(label, logit));
+    partition.write_probabilities(z, V(scale * V(b + outcome.surplus)), gradient);
+    gradient[label] = narrow<std::remove_cvref_t<decltype(gradient[label])>>(V(scale * pull));
+  }
+  return outcome.loss;
+}
+
 /// The loss of a row with a coefficient for each class, and its gradient where `gradient` is a row.
 template <class W, class V, class Scalar, class Terms, class Rule, class GradientRow>
 V dense_row(const RowPartition<W>& partition, const Row<Scalar>& z, const Terms& terms, const Rule& rule, Index i,
@@ -51,36 +69,24 @@ V dense_row(const RowPartition<W>& partition, const Row<Scalar>& z, const Terms&
   const Index arg = partition.arg(z);
   Sum<V> cross_entropy;
   Sum<V> others;
+  Index count = 0;
+  Index last = 0;
   for (Index k = 0; k < z.size; ++k) {
     const W logit = widen(z[k]);
     const V b = coefficient(k, logit == W(-infinity<W>()));
     if (b == V(0)) continue;  // a factor of 0 contributes 0, whatever the logit
+    ++count;
+    last = k;
     if (k != arg) others.add(b);
     cross_entropy.add(V(-V(b * partition.template log_probability<V>(logit))));
+  }
+  if (count == 1) {  // one-hot targets are labels, to the bit
+    const V b = coefficient(last, W(widen(z[last])) == W(-infinity<W>()));
+    return label_row(partition, z, last, b, rule, i, divisor, gradient);
   }
   const RowOutcome<V> outcome = rule(partition, z, i, cross_entropy.value());
   if constexpr (!std::is_same_v<GradientRow, NoGradient>) {
     write_gradient(partition, z, coefficient, others.value(), outcome, divisor, gradient);
-  }
-  return outcome.loss;
-}
-
-/// The same where the label's coefficient b is the only one: the gradient is then scale * (b + surplus) p_k, except at the
-/// label, where a p - b is surplus p - b (1 - p).
-template <class W, class V, class Scalar, class Terms, class Rule, class GradientRow>
-V label_row(const RowPartition<W>& partition, const Row<Scalar>& z, const Terms& terms, const Rule& rule, Index i,
-            const V& divisor, const GradientRow& gradient) {
-  const Index label = terms.label(i);
-  const V b = terms.weight(i);
-  const W logit = widen(z[label]);
-  const V cross_entropy = b == V(0) ? V(0) : V(-V(b * partition.template log_probability<V>(logit)));
-  const RowOutcome<V> outcome = rule(partition, z, i, cross_entropy);
-  if constexpr (!std::is_same_v<GradientRow, NoGradient>) {
-    const V scale = outcome.scale / divisor;
-    const V pull = V(outcome.surplus * partition.template probability<V>(logit)) -
-                   V(b * partition.template others<V>(label, logit));
-    partition.write_probabilities(z, V(scale * V(b + outcome.surplus)), gradient);
-    gradient[label] = narrow<std::remove_cvref_t<decltype(gradient[label])>>(V(scale * pull));
   }
   return outcome.loss;
 }
@@ -95,7 +101,9 @@ V softmax_row(const Row<Scalar>& z, const Terms& terms, const Rule& rule, Index 
     return quiet_nan<V>();
   }
   if constexpr (requires { terms.label(i); }) {
-    if (terms.label_alone()) return label_row(partition, z, terms, rule, i, divisor, gradient);
+    if (terms.label_alone()) {
+      return label_row(partition, z, terms.label(i), terms.weight(i), rule, i, divisor, gradient);
+    }
   }
   return dense_row(partition, z, terms, rule, i, divisor, gradient);
 }

@@ -18,7 +18,7 @@ inline constexpr Index least_kernel_row = 16;
 /// The kernels for this row, null where the scalar code has to do.
 template <class T>
 const RowKernels<T>* row_kernels_for(const Row<const T>& z) {
-  return z.stride == 1 && z.size >= least_kernel_row ? row_kernels<T>() : nullptr;
+  return z.contiguous && z.size >= least_kernel_row ? row_kernels<T>() : nullptr;
 }
 
 template <class Scalar, class W>
@@ -80,10 +80,12 @@ class RowPartition {
   void write_probabilities(const Row<Scalar>& z, const V& factor, const Row<Out>& out) const {
     if constexpr (has_row_kernel<Scalar, W> && std::is_same_v<const Out, Scalar>) {
       const RowKernels<Out>* const kernels = row_kernels_for(z);
-      const V exact = factor / V(total<V>() * static_cast<V>(unit_));
-      const Out high = static_cast<Out>(exact);
-      if (kernels != nullptr && out.stride == 1 && is_finite(high)) {
-        kernels->exps(z.data, z.size, static_cast<Out>(max_), high, static_cast<Out>(exact - V(high)), out.data);
+      if (kernels != nullptr && out.stride == 1 && is_finite(factor)) {
+        int exponent = 0;
+        const V exact = std::frexp(V(factor / V(total<V>() * static_cast<V>(unit_))), &exponent);
+        const Out high = static_cast<Out>(exact);
+        kernels->exps(z.data, z.size, static_cast<Out>(max_), high, static_cast<Out>(exact - V(high)), exponent,
+                      out.data);
         return;
       }
     }

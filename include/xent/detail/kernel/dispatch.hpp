@@ -18,7 +18,7 @@ template <class T>
 struct RowKernels {
   bool (*maximum)(const T* z, std::ptrdiff_t size, T* result);
   RowSum (*sum)(const T* z, std::ptrdiff_t size, T max);
-  void (*exps)(const T* z, std::ptrdiff_t size, T max, T factor, T low, T* out);
+  void (*exps)(const T* z, std::ptrdiff_t size, T max, T factor, T low, int exponent, T* out);
 };
 
 // Code that depends on flags carries them in its name, so that a linker never takes one unit's for another's.

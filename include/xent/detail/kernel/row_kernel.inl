@@ -29,7 +29,7 @@ struct Lanes {
     return y - K::to_integer;
   }
 
-  /// p 2^n for integers n <= 0, by the bits of 2^n; 0 where 2^n would be subnormal.
+  /// p 2^n for integers n, by the bits of 2^n; 0 where 2^n would be subnormal.
   static Reg scale(Reg p, Reg n) {
     const Reg biased = larger(n, set(-K::bias)) + K::to_exponent;
     return p * reinterpret_cast<Reg>(reinterpret_cast<Bits>(biased) << K::mantissa_bits);
@@ -183,9 +183,11 @@ struct RowKernel {
             double(pass.exp.exponent[0])};
   }
 
-  /// out_k = (factor + low) exp(z_k), in the same units; `out` may be z.
-  static void exps(const T* z, std::ptrdiff_t size, T max, T factor, T low, T* out) {
-    const RowExp<T, bytes> exp(max);
+  /// out_k = (factor + low) 2^power exp(z_k), in the same units; `out` may be z. With the factor in [0.5, 1) what vanishes is
+  /// below the smallest normal number itself.
+  static void exps(const T* z, std::ptrdiff_t size, T max, T factor, T low, int power, T* out) {
+    RowExp<T, bytes> exp(max);
+    exp.exponent -= T(power);
     const Reg first = L::set(factor);
     const Reg second = L::set(low);
     std::ptrdiff_t i = 0;
