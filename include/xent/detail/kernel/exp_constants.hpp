@@ -25,6 +25,9 @@ struct ExpConstants<float> {
   static constexpr float to_integer = 12582912.0f;
   static constexpr float to_exponent = 8388735.0f;
   static constexpr float bias = 127.0f;
+  // Sums are taken in units smaller by two to this power, so that what vanishes alone can still count together.
+  static constexpr float lift = 60.0f;
+  static constexpr double unlift = 0x1p-60;
   static constexpr int mantissa_bits = 23;
   static constexpr int terms = 5;  // relative error 3.1e-9
   static constexpr float polynomial[terms] = {1.3814597237103992e-3f, 8.3687169163502087e-3f, 4.1668388078663324e-2f,
@@ -42,6 +45,8 @@ struct ExpConstants<double> {
   static constexpr double to_integer = 6755399441055744.0;
   static constexpr double to_exponent = 4503599627371519.0;
   static constexpr double bias = 1023.0;
+  static constexpr double lift = 500.0;
+  static constexpr double unlift = 0x1p-500;
   static constexpr int mantissa_bits = 52;
   static constexpr int terms = 10;  // relative error 7.8e-18
   static constexpr double polynomial[terms] = {

@@ -166,6 +166,8 @@ struct RowKernel {
 
   static RowSum sum(const T* z, std::ptrdiff_t size, T max) {
     RowPass<T, bytes> pass(max);
+    const double exponent = double(pass.exp.exponent[0]);
+    pass.exp.exponent -= K::lift;
     Total<T, bytes> total;
     std::ptrdiff_t i = 0;
     for (; i + 8 * L::count <= size; i += 8 * L::count) total.add(pass.template sum<8>(z + i));
@@ -177,10 +179,9 @@ struct RowKernel {
     }
     double equal = 0;
     for (int k = 0; k < L::count; ++k) equal += double(pass.equal[k]);
-    const double high = Total<T, bytes>::across(total.sum);
-    const double low = Total<T, bytes>::across(total.other);
-    return {sizeof(T) == 4 ? high + low : high, sizeof(T) == 4 ? 0.0 : low, equal, double(pass.exp.moved[0]),
-            double(pass.exp.exponent[0])};
+    const double high = Total<T, bytes>::across(total.sum) * K::unlift;
+    const double low = Total<T, bytes>::across(total.other) * K::unlift;
+    return {sizeof(T) == 4 ? high + low : high, sizeof(T) == 4 ? 0.0 : low, equal, double(pass.exp.moved[0]), exponent};
   }
 
   /// out_k = (factor + low) 2^power exp(z_k), in the same units; `out` may be z. With the factor in [0.5, 1) what vanishes is
