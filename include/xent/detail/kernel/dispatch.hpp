@@ -85,11 +85,12 @@ const RowKernels<T>* row_kernels_of(std::string_view set) {
     return &avx2::RowKernel<T, 32>::table;
   }
 #endif
-  return set == "baseline" ? &baseline::RowKernel<T, 16>::table : nullptr;
+  const bool sixteen_bytes = set == "baseline" || set == "sse2" || set == "neon";
+  return sixteen_bytes ? &baseline::RowKernel<T, 16>::table : nullptr;
 }
 
 /// The widest set of the machine. The environment variable XENT_FORCE_ISA asks for another, for tests and measurements:
-/// avx512, avx2, baseline, or portable for the scalar code.
+/// avx512, avx2, baseline (which is sse2 or neon), or portable for the scalar code.
 template <class T>
 const RowKernels<T>* choose_row_kernels() {
   const char* forced = std::getenv("XENT_FORCE_ISA");
