@@ -8,17 +8,20 @@
 #include <xent/detail/scalar.hpp>
 
 #include <cmath>
+#include <limits>
 #include <type_traits>
 
 namespace xent::detail {
 
-/// Shorter rows are not worth the vector kernels' beginning and end.
+/// Shorter rows are not worth the vector kernels' beginning and end; in longer ones a float could not count the ties.
 inline constexpr Index least_kernel_row = 16;
+inline constexpr Index most_kernel_row = Index{1} << 24;
 
 /// The kernels for this row, null where the scalar code has to do.
 template <class T>
 const RowKernels<T>* row_kernels_for(const Row<const T>& z) {
-  return z.contiguous && z.size >= least_kernel_row ? row_kernels<T>() : nullptr;
+  const bool fits = z.size >= least_kernel_row && z.size <= most_kernel_row;
+  return z.contiguous && fits ? row_kernels<T>() : nullptr;
 }
 
 template <class Scalar, class W>
@@ -80,9 +83,10 @@ class RowPartition {
   void write_probabilities(const Row<Scalar>& z, const V& factor, const Row<Out>& out) const {
     if constexpr (has_row_kernel<Scalar, W> && std::is_same_v<const Out, Scalar>) {
       const RowKernels<Out>* const kernels = row_kernels_for(z);
-      if (kernels != nullptr && out.stride == 1 && is_finite(factor)) {
-        int exponent = 0;
-        const V exact = std::frexp(V(factor / V(total<V>() * static_cast<V>(unit_))), &exponent);
+      int exponent = 0;
+      const V exact = std::frexp(V(factor / V(total<V>() * static_cast<V>(unit_))), &exponent);
+      const bool in_range = is_finite(factor) && exponent < std::numeric_limits<Out>::max_exponent;
+      if (kernels != nullptr && out.stride == 1 && in_range) {
         const Out high = static_cast<Out>(exact);
         kernels->exps(z.data, z.size, static_cast<Out>(max_), high, static_cast<Out>(exact - V(high)), exponent,
                       out.data);
