@@ -19,8 +19,8 @@ namespace xent {
 /// Errors: std::invalid_argument for C = 0 and for an `out` of a wrong shape that cannot be resized.
 template <RealArray Logits, WritableArray<Logits> Out>
 void log_softmax(const Logits& logits, Out&& out) {
-  detail::map_rows("log_softmax", logits, out, [](const auto& partition, const auto& z, const auto& log_probs) {
-    partition.template write_log_probabilities<detail::WideOf<Logits>>(z, log_probs);
+  detail::map_logits("log_softmax", logits, out, [](const auto& partition, const auto& z) {
+    return partition.template log_probability<detail::WideOf<Logits>>(z);
   });
 }
 

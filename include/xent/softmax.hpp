@@ -18,8 +18,8 @@ namespace xent {
 /// Errors: std::invalid_argument for C = 0 and for an `out` of a wrong shape that cannot be resized.
 template <RealArray Logits, WritableArray<Logits> Out>
 void softmax(const Logits& logits, Out&& out) {
-  detail::map_rows("softmax", logits, out, [](const auto& partition, const auto& z, const auto& probs) {
-    partition.write_probabilities(z, detail::WideOf<Logits>(1), probs);
+  detail::map_logits("softmax", logits, out, [](const auto& partition, const auto& z) {
+    return partition.template probability<detail::WideOf<Logits>>(z);
   });
 }
 

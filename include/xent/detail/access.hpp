@@ -50,14 +50,12 @@ class Coefficients {
   bool upright_;
 };
 
-/// One row in memory: `size` scalars, `stride` apart. Whether it is `contiguous` is the layout's to say: the single row of a
-/// column-major array is not, so that it goes the way of the same row in a larger batch.
+/// One row in memory: `size` scalars, `stride` apart.
 template <class Scalar>
 struct Row {
   Scalar* data;
   Index stride;
   Index size;
-  bool contiguous;
 
   Scalar& operator[](Index k) const { return data[k * stride]; }
 };
@@ -72,25 +70,19 @@ struct Cells {
   Index row_stride;
   Index column_stride;
   Index columns;
-  bool by_rows;
 
   Scalar& operator()(Index i, Index k) const { return data[i * row_stride + k * column_stride]; }
-  Row<Scalar> row(Index i) const {
-    return {data + i * row_stride, column_stride, columns, by_rows && column_stride == 1};
-  }
+  Row<Scalar> row(Index i) const { return {data + i * row_stride, column_stride, columns}; }
 };
-
-template <DenseArray T>
-inline constexpr bool row_major = (int(T::PlainObject::Options) & int(Eigen::RowMajor)) != 0;
 
 template <bool sample, class T>
   requires in_memory<T>
 auto cells(T& x) {
   using Scalar = std::remove_reference_t<decltype(*x.data())>;
   if constexpr (sample) {
-    return Cells<Scalar>{x.data(), 0, x.cols() == 1 ? x.rowStride() : x.colStride(), x.size(), true};
+    return Cells<Scalar>{x.data(), 0, x.cols() == 1 ? x.rowStride() : x.colStride(), x.size()};
   } else {
-    return Cells<Scalar>{x.data(), x.rowStride(), x.colStride(), x.cols(), row_major<std::remove_cvref_t<T>>};
+    return Cells<Scalar>{x.data(), x.rowStride(), x.colStride(), x.cols()};
   }
 }
 
@@ -108,7 +100,7 @@ class Rows {
       return cells<is_sample<T>>(source_).row(i);
     } else {
       for (Index k = 0; k < scratch.size; ++k) scratch[k] = ScratchScalar(source_(i, k));
-      return Row<const ScratchScalar>{scratch.data, scratch.stride, scratch.size, false};
+      return Row<const ScratchScalar>{scratch.data, scratch.stride, scratch.size};
     }
   }
 
@@ -123,7 +115,7 @@ class RowScratch {
   using Scalar = typename T::Scalar;
 
   explicit RowScratch(Index classes) : size_(classes), long_row_(classes <= short_size ? 0 : classes) {}
-  Row<Scalar> row() { return {size_ <= short_size ? short_row_.data() : long_row_.data(), 1, size_, false}; }
+  Row<Scalar> row() { return {size_ <= short_size ? short_row_.data() : long_row_.data(), 1, size_}; }
 
  private:
   static constexpr Index short_size = std::is_arithmetic_v<Scalar> ? 64 : 0;
@@ -139,7 +131,7 @@ template <RealArray T>
 class RowScratch<T> {
  public:
   explicit RowScratch(Index) {}
-  Row<typename T::Scalar> row() { return {nullptr, 1, 0, false}; }
+  Row<typename T::Scalar> row() { return {nullptr, 1, 0}; }
 };
 
 }  // namespace xent::detail

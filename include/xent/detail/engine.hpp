@@ -30,7 +30,7 @@ struct RowOutcome {
 template <class W, class V, class Scalar, class Out, class RowTerms>
 void write_gradient(const RowPartition<W>& partition, const Row<Scalar>& z, const RowTerms& coefficient,
                     const V& others, const RowOutcome<V>& outcome, const V& divisor, const Row<Out>& gradient) {
-  const Index arg = partition.arg(z);
+  const Index arg = partition.arg();
   const V at_maximum = coefficient(arg, false);
   const V rest = others + outcome.surplus;
   const V all = rest + at_maximum;
@@ -43,69 +43,29 @@ void write_gradient(const RowPartition<W>& partition, const Row<Scalar>& z, cons
   }
 }
 
-/// The loss of a row in which the coefficient b of one class is the only one. The gradient is then scale * (b + surplus) p_k,
-/// except at that class, where a p - b is surplus p - b (1 - p).
-template <class W, class V, class Scalar, class Rule, class GradientRow>
-V label_row(const RowPartition<W>& partition, const Row<Scalar>& z, Index label, const V& b, const Rule& rule, Index i,
-            const V& divisor, const GradientRow& gradient) {
-  const W logit = widen(z[label]);
-  const V cross_entropy = b == V(0) ? V(0) : V(V(0) - V(b * partition.template log_probability<V>(logit)));
-  const RowOutcome<V> outcome = rule(partition, z, i, cross_entropy);
-  if constexpr (!std::is_same_v<GradientRow, NoGradient>) {
-    const V scale = outcome.scale / divisor;
-    const V pull = V(outcome.surplus * partition.template probability<V>(logit)) -
-                   V(b * partition.template others<V>(label, logit));
-    partition.write_probabilities(z, V(scale * V(b + outcome.surplus)), gradient);
-    gradient[label] = narrow<std::remove_cvref_t<decltype(gradient[label])>>(V(scale * pull));
-  }
-  return outcome.loss;
-}
-
-/// The loss of a row with a coefficient for each class, and its gradient where `gradient` is a row.
+/// The loss of one row, sum_k b_k nll_k as the rule sees it, and its gradient where `gradient` is a row.
 template <class W, class V, class Scalar, class Terms, class Rule, class GradientRow>
-V dense_row(const RowPartition<W>& partition, const Row<Scalar>& z, const Terms& terms, const Rule& rule, Index i,
-            const V& divisor, const GradientRow& gradient) {
-  const auto coefficient = terms.row(i, partition.unmasked(z));
-  const Index arg = partition.arg(z);
+V softmax_row(const Row<Scalar>& z, const Terms& terms, const Rule& rule, Index i, const V& divisor,
+              const GradientRow& gradient) {
+  constexpr bool with_gradient = !std::is_same_v<GradientRow, NoGradient>;
+  const RowPartition<W> partition(z);
+  if (!partition.regular()) {
+    if constexpr (with_gradient) fill(gradient, quiet_nan<V>());
+    return quiet_nan<V>();
+  }
+  const auto coefficient = terms.row(i, partition.unmasked());
   Sum<V> cross_entropy;
   Sum<V> others;
-  Index count = 0;
-  Index last = 0;
   for (Index k = 0; k < z.size; ++k) {
     const W logit = widen(z[k]);
     const V b = coefficient(k, logit == W(-infinity<W>()));
     if (b == V(0)) continue;  // a factor of 0 contributes 0, whatever the logit
-    ++count;
-    last = k;
-    if (k != arg) others.add(b);
+    if (k != partition.arg()) others.add(b);
     cross_entropy.add(V(-V(b * partition.template log_probability<V>(logit))));
   }
-  if (count == 1) {  // one-hot targets are labels, to the bit
-    const V b = coefficient(last, W(widen(z[last])) == W(-infinity<W>()));
-    return label_row(partition, z, last, b, rule, i, divisor, gradient);
-  }
   const RowOutcome<V> outcome = rule(partition, z, i, cross_entropy.value());
-  if constexpr (!std::is_same_v<GradientRow, NoGradient>) {
-    write_gradient(partition, z, coefficient, others.value(), outcome, divisor, gradient);
-  }
+  if constexpr (with_gradient) write_gradient(partition, z, coefficient, others.value(), outcome, divisor, gradient);
   return outcome.loss;
-}
-
-/// The loss of one row and its gradient: a row without a finite maximum is NaN.
-template <class W, class V, class Scalar, class Terms, class Rule, class GradientRow>
-V softmax_row(const Row<Scalar>& z, const Terms& terms, const Rule& rule, Index i, const V& divisor,
-              const GradientRow& gradient) {
-  const RowPartition<W> partition(z);
-  if (!partition.regular()) {
-    if constexpr (!std::is_same_v<GradientRow, NoGradient>) fill(gradient, quiet_nan<V>());
-    return quiet_nan<V>();
-  }
-  if constexpr (requires { terms.label(i); }) {
-    if (terms.label_alone()) {
-      return label_row(partition, z, terms.label(i), terms.weight(i), rule, i, divisor, gradient);
-    }
-  }
-  return dense_row(partition, z, terms, rule, i, divisor, gradient);
 }
 
 /// Row i of the gradient, or nothing.
@@ -144,10 +104,9 @@ auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, 
                                                                                 terms, row_loss, clear);
 }
 
-/// Calls write(partition, z, out) for each row, for the functions that a softmax is made of; rows without a finite maximum
-/// become NaN.
-template <RealArray Logits, class Out, class Write>
-void map_rows(const char* function, const Logits& logits, Out& out, const Write& write) {
+/// out_ik = f(partition_i, logits_ik), the functions that a softmax is made of; rows without a finite maximum become NaN.
+template <RealArray Logits, class Out, class Function>
+void map_logits(const char* function, const Logits& logits, Out& out, const Function& f) {
   using W = WorkOf<Logits>;
   check_classes(function, logits);
   check_output(function, "out", out, logits);
@@ -158,11 +117,11 @@ void map_rows(const char* function, const Logits& logits, Out& out, const Write&
       const auto out_row = cells<is_sample<Logits>>(out).row(i);
       const auto z = logit_rows(i, out_row);
       const RowPartition<W> partition(z);
-      if (partition.regular()) {
-        write(partition, z, out_row);
-      } else {
+      if (!partition.regular()) {
         fill(out_row, quiet_nan<W>());
+        continue;
       }
+      for (Index k = 0; k < z.size; ++k) out_row[k] = narrow<typename Out::Scalar>(f(partition, widen(z[k])));
     }
   });
 }

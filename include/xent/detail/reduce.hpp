@@ -28,6 +28,9 @@ using WideOf = Wide<typename std::remove_cvref_t<T>::Scalar>;
 template <RealArray Logits>
 using RowResults = Eigen::Array<ResultScalar<Logits>, is_sample<Logits> ? 1 : int(Logits::RowsAtCompileTime), 1>;
 
+template <DenseArray T>
+inline constexpr bool row_major = (int(T::PlainObject::Options) & int(Eigen::RowMajor)) != 0;
+
 /// A plain array of the shape and storage order of T, for functions that return one.
 template <DenseArray T, class Scalar = typename T::Scalar>
 using PlainArray = Eigen::Array<Scalar, int(T::RowsAtCompileTime), int(T::ColsAtCompileTime),

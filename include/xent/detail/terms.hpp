@@ -38,13 +38,8 @@ class LabelTerms {
   Index label(Index i) const { return label_(i); }
   V sample_weight(Index i) const { return weight_at<V>(sample_weights_, i); }
 
-  V weight(Index i) const { return sample_weight(i) * weight_at<V>(class_weights_, label_(i)); }
-
   /// What row i adds to the divisor of the mean.
-  V share(Index i) const { return weight(i); }
-
-  /// Without smoothing the label's coefficient, weight(i), is the only one.
-  bool label_alone() const { return smoothing_ == V(0); }
+  V share(Index i) const { return sample_weight(i) * weight_at<V>(class_weights_, label_(i)); }
 
   struct RowTerms {
     Index label;
@@ -58,10 +53,9 @@ class LabelTerms {
     }
   };
 
-  /// The coefficients of row i, which has so many classes that are not masked.
   RowTerms row(Index i, Index unmasked) const {
     const V kept = V(1) - smoothing_;
-    return {label_(i), weight(i) * kept, sample_weight(i) * smoothing_ / V(double(unmasked)), class_weights_};
+    return {label_(i), share(i) * kept, sample_weight(i) * smoothing_ / V(double(unmasked)), class_weights_};
   }
 
  private:
@@ -101,7 +95,6 @@ class TargetTerms {
     }
   };
 
-  /// The coefficients of row i, which has so many classes that are not masked.
   RowTerms row(Index i, Index unmasked) const { return {*this, i, sample_weight(i), smoothing_ / V(double(unmasked))}; }
 
  private:
