@@ -38,7 +38,6 @@ class RowPartition {
   /// The classes whose logit is not -inf.
   Index unmasked() const { return unmasked_; }
   W tail() const { return tail_.value(); }
-  const W& log_sum() const { return log_sum_; }
 
   template <class V>
   V logsumexp() const {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <xent/detail/access.hpp>
-#include <xent/detail/accumulate.hpp>
 #include <xent/detail/check.hpp>
 #include <xent/detail/scalar.hpp>
 #include <xent/options.hpp>
