@@ -50,7 +50,7 @@ auto argmax(const Logits& logits) {
     return of_row(0);
   } else {
     Eigen::Array<Eigen::Index, int(Logits::RowsAtCompileTime), 1> out(logits.rows());
-    detail::for_chunks<detail::threads_allowed<Logits>>(logits.rows(), logits.size(),
+    detail::for_chunks<detail::threads_allowed<Logits>>(logits.rows(), logits.size(), 1,
                                                         [&](Eigen::Index, Eigen::Index begin, Eigen::Index end) {
                                                           for (Eigen::Index i = begin; i < end; ++i) out(i) = of_row(i);
                                                         });

@@ -35,16 +35,15 @@ struct FocalRule {
   const Terms& terms;
   V gamma;
 
-  template <class W, class RowView>
-  RowOutcome<V> operator()(const RowPartition<W>& partition, const RowView& z, Index i, const V& cross_entropy) const {
+  /// Whether the loss has a larger relative error than the sums it is made of: a power multiplies that of its base.
+  bool magnifies() const { return gamma != V(0); }
+
+  RowOutcome<V> operator()(const RowFacts<V>& row, Index, const V& cross_entropy) const {
     if (gamma == V(0)) return {cross_entropy};
-    const Index label = terms.label(i);
-    const W logit = widen(z[label]);
-    const V q = partition.template others<V>(label, logit);
-    const V p = partition.template probability<V>(logit);
-    const V nll = -partition.template log_probability<V>(logit);
+    const V& p = row.probability;
+    const V& q = row.others;
     const V factor = power(q, gamma);
-    const V pull = p == V(0) || q == V(0) ? V(0) : V(V(gamma * p) * V(nll / q));
+    const V pull = p == V(0) || q == V(0) ? V(0) : V(V(gamma * p) * V(row.nll / q));
     return {factor * cross_entropy, V(0), factor * V(V(1) + pull)};
   }
 };

@@ -19,9 +19,10 @@ namespace xent {
 /// Errors: std::invalid_argument for C = 0 and for an `out` of a wrong shape that cannot be resized.
 template <RealArray Logits, WritableArray<Logits> Out>
 void log_softmax(const Logits& logits, Out&& out) {
-  detail::map_logits("log_softmax", logits, out, [](const auto& partition, const auto& z) {
-    return partition.template log_probability<detail::WideOf<Logits>>(z);
-  });
+  using V = detail::WideOf<Logits>;
+  detail::map_logits<false>(
+      "log_softmax", logits, out, [](auto& work) { work.write_log_probabilities(); },
+      [](const auto& partition, const auto& z) { return partition.template log_probability<V>(z); });
 }
 
 /// The log-softmax of each row of logits, as a new array of their shape and scalar. See log_softmax(logits, out).

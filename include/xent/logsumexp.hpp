@@ -4,8 +4,8 @@
 
 #include <xent/concepts.hpp>
 #include <xent/detail/check.hpp>
+#include <xent/detail/engine.hpp>
 #include <xent/detail/reduce.hpp>
-#include <xent/detail/row_partition.hpp>
 
 namespace xent {
 
@@ -25,15 +25,15 @@ void logsumexp(const Logits& logits, Out&& out) {
   detail::check_classes("logsumexp", logits);
   detail::check_results("logsumexp", "out", out, detail::row_count(logits));
   detail::resize_results(out, detail::row_count(logits));
-  const detail::Rows<Logits> rows(logits);
-  detail::for_chunks<detail::threads_allowed<Logits>>(
-      detail::row_count(logits), logits.size(), [&](Eigen::Index, Eigen::Index begin, Eigen::Index end) {
-        detail::RowScratch<Logits> scratch(detail::class_count(logits));
-        for (Eigen::Index i = begin; i < end; ++i) {
-          const detail::RowPartition<detail::WorkOf<Logits>> partition(rows(i, scratch.row()));
-          out(i) = detail::narrow<Result>(partition.template logsumexp<detail::WideOf<Logits>>());
-        }
-      });
+  using V = detail::WideOf<Logits>;
+  const auto by_rows = [&](const auto& work, Eigen::Index first, int rows) {
+    for (int j = 0; j < rows; ++j) out(first + j) = detail::narrow<Result>(work.logsumexp(j));
+  };
+  const auto by_row = [&](Eigen::Index i, const auto& partition, const auto&) {
+    out(i) = detail::narrow<Result>(partition.template logsumexp<V>());
+  };
+  detail::NoGradient none;
+  detail::for_rows<false>(logits, none, by_rows, by_row);
 }
 
 /// The log-sum-exp of each row of logits: a new array of N results, or a scalar for a vector of C logits.

@@ -12,10 +12,11 @@ namespace xent {
 namespace detail {
 
 template <RealArray T, class Out, class Function>
-void elementwise(const char* function, const T& x, Out& out, const Function& f) {
+void elementwise(const char* function, const T& x, Out& out, BinaryKernels::Map BinaryKernels::*kernel,
+                 const Function& f) {
   check_output(function, "out", out, x);
   resize_output(out, x);
-  map_coefficients(x, out, f);
+  map_elements(x, out, kernel, f);
 }
 
 }  // namespace detail
@@ -28,7 +29,8 @@ void elementwise(const char* function, const T& x, Out& out, const Function& f) 
 /// Errors: std::invalid_argument for an `out` of a wrong shape that cannot be resized.
 template <RealArray T, WritableArray<T> Out>
 void sigmoid(const T& x, Out&& out) {
-  detail::elementwise("sigmoid", x, out, [](const auto& z) { return detail::Logistic(z).sigmoid(); });
+  detail::elementwise("sigmoid", x, out, &detail::BinaryKernels::sigmoid,
+                      [](const auto& z) { return detail::Logistic(z).sigmoid(); });
 }
 
 /// The sigmoid of each element as a new array. See sigmoid(x, out).
@@ -49,7 +51,8 @@ auto sigmoid(const T& x) {
 /// Errors: std::invalid_argument for an `out` of a wrong shape that cannot be resized.
 template <RealArray T, WritableArray<T> Out>
 void log_sigmoid(const T& x, Out&& out) {
-  detail::elementwise("log_sigmoid", x, out, [](const auto& z) { return detail::Logistic(z).log_sigmoid(); });
+  detail::elementwise("log_sigmoid", x, out, &detail::BinaryKernels::log_sigmoid,
+                      [](const auto& z) { return detail::Logistic(z).log_sigmoid(); });
 }
 
 /// The log-sigmoid of each element as a new array. See log_sigmoid(x, out).
@@ -70,7 +73,8 @@ auto log_sigmoid(const T& x) {
 /// Errors: std::invalid_argument for an `out` of a wrong shape that cannot be resized.
 template <RealArray T, WritableArray<T> Out>
 void softplus(const T& x, Out&& out) {
-  detail::elementwise("softplus", x, out, [](const auto& z) { return detail::Logistic(z).softplus(); });
+  detail::elementwise("softplus", x, out, &detail::BinaryKernels::softplus,
+                      [](const auto& z) { return detail::Logistic(z).softplus(); });
 }
 
 /// The softplus of each element as a new array. See softplus(x, out).

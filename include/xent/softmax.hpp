@@ -18,9 +18,10 @@ namespace xent {
 /// Errors: std::invalid_argument for C = 0 and for an `out` of a wrong shape that cannot be resized.
 template <RealArray Logits, WritableArray<Logits> Out>
 void softmax(const Logits& logits, Out&& out) {
-  detail::map_logits("softmax", logits, out, [](const auto& partition, const auto& z) {
-    return partition.template probability<detail::WideOf<Logits>>(z);
-  });
+  using V = detail::WideOf<Logits>;
+  detail::map_logits<true>(
+      "softmax", logits, out, [](auto& work) { work.write_probabilities(); },
+      [](const auto& partition, const auto& z) { return partition.template probability<V>(z); });
 }
 
 /// The softmax of each row of logits, as a new array of their shape and scalar. See softmax(logits, out).

@@ -20,12 +20,13 @@ struct ZLossRule {
   const Terms& terms;
   V z_loss;
 
-  template <class W, class RowView>
-  RowOutcome<V> operator()(const RowPartition<W>& partition, const RowView&, Index i, const V& cross_entropy) const {
+  /// Whether the loss has a larger relative error than the sums it is made of.
+  bool magnifies() const { return z_loss != V(0); }
+
+  RowOutcome<V> operator()(const RowFacts<V>& row, Index i, const V& cross_entropy) const {
     if (z_loss == V(0)) return {cross_entropy};
-    const V logsumexp = partition.template logsumexp<V>();
-    const V slope = V(terms.sample_weight(i) * z_loss) * logsumexp;
-    return {cross_entropy + V(slope * logsumexp), V(2) * slope};
+    const V slope = V(terms.sample_weight(i) * z_loss) * row.logsumexp;
+    return {cross_entropy + V(slope * row.logsumexp), V(2) * slope};
   }
 };
 

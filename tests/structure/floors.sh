@@ -3,11 +3,13 @@
 # floors stand.
 set -euo pipefail
 floors=(
-  "version concepts reduction detail/parallel"
-  "options detail/scalar"
-  "detail/access detail/accumulate detail/logistic"
+  "version concepts reduction detail/parallel detail/kernel/constants detail/kernel/lanes.inl detail/kernel/elements.inl detail/kernel/rows.inl detail/kernel/strips.inl detail/kernel/tiles.inl"
+  "options detail/scalar detail/kernel/kernels.inl"
+  "detail/access detail/accumulate detail/logistic detail/kernel/dispatch"
   "detail/check detail/reduce detail/row_partition"
-  "detail/engine detail/elements detail/terms detail/loss log_partition"
+  "detail/ways detail/terms detail/loss log_partition"
+  "detail/rows detail/strips detail/blocks"
+  "detail/engine detail/elements"
   "detail/element_terms softmax log_softmax logsumexp sigmoid one_hot argmax divergence units"
   "softmax_cross_entropy sigmoid_cross_entropy nll_loss focal_loss"
   "xent"
@@ -30,10 +32,10 @@ while IFS= read -r file; do
     if (( ${floor[$included]:-99} >= ${floor[$name]} )); then
       complain "$name (floor ${floor[$name]}) includes $included (floor ${floor[$included]:-none})"
     fi
-  done < <(sed -nE 's|^ *# *include *[<"]xent/(.*)\.hpp[>"].*|\1|p' "$file")
+  done < <(sed -nE 's|^ *# *include *[<"]xent/(.*)[>"].*|\1|p'  "$file" | sed 's/\.hpp$//')
 done < <(find . -type f | sort)
 
 for name in "${!floor[@]}"; do
-  [[ -e $name.hpp ]] || complain "$name: on floor ${floor[$name]}, but there is no such header"
+  [[ -e $name.hpp || -e $name ]] || complain "$name: on floor ${floor[$name]}, but there is no such header"
 done
 exit $status

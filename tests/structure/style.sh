@@ -9,7 +9,7 @@ while IFS= read -r file; do
   { read -r licence; read -r title; read -r guard; } <"$file"
   [[ $licence == "// SPDX-License-Identifier: MIT" ]] || complain "$name: the first line is not the licence's"
   [[ $title =~ ^"// $name - ".*\.$ ]] || complain "$name: the second line is not '// $name - one sentence.'"
-  [[ $guard == "#pragma once" ]] || complain "$name: the third line is not #pragma once"
+  [[ $guard == "#pragma once" || $file == *.inl ]] || complain "$name: the third line is not #pragma once"
   if grep -n '^ *using namespace' "$file"; then complain "$name: using namespace in a header"; fi
   if grep -nP '[^\x00-\x7F]|\t| $' "$file"; then complain "$name: tabs, blanks at a line's end or letters beyond ASCII"; fi
 done < <(find include -type f | sort)

@@ -20,6 +20,7 @@ class ElementWeights {
     check_sample_weights(function, weights, by_element_ ? logits.size() : row_count(logits));
   }
 
+  bool empty() const { return weights_.empty(); }
   bool absent(Index i, Index k) const { return !weights_.empty() && weights_[by_element_ ? k : i] == Scalar(0); }
   V operator()(Index i, Index k) const { return weight_at<V>(weights_, by_element_ ? k : i); }
 

@@ -5,6 +5,8 @@
 #include <xent/concepts.hpp>
 #include <xent/detail/access.hpp>
 #include <xent/detail/accumulate.hpp>
+#include <xent/detail/blocks.hpp>
+#include <xent/detail/kernel/dispatch.hpp>
 #include <xent/detail/parallel.hpp>
 #include <xent/detail/reduce.hpp>
 #include <xent/detail/scalar.hpp>
@@ -12,22 +14,10 @@
 
 #include <Eigen/Core>
 
-#include <algorithm>  // std::min
+#include <algorithm>  // std::copy_n, std::min
+#include <type_traits>
 
 namespace xent::detail {
-
-/// Calls body(i, k) for the coefficients [begin, end) of an array of N x C, counted in its storage order.
-template <bool by_rows, class Body>
-void for_coefficients(Index rows, Index classes, Index begin, Index end, const Body& body) {
-  const Index length = by_rows ? classes : rows;
-  for (Index at = begin; at < end;) {
-    const Index outer = at / length;
-    const Index stop = std::min(end, (outer + 1) * length);
-    for (Index inner = at - outer * length; at < stop; ++at, ++inner) {
-      by_rows ? body(outer, inner) : body(inner, outer);
-    }
-  }
-}
 
 /// out = f(in), coefficient by coefficient; `out` may be the input itself.
 template <RealArray T, class Out, class Function>
@@ -35,11 +25,32 @@ void map_coefficients(const T& in, Out& out, const Function& f) {
   using OutScalar = typename Out::Scalar;
   const Coefficients<T> source(in);
   const auto target = cells<is_sample<T>>(out);
-  for_chunks<threads_allowed<T>>(in.size(), in.size(), [&](Index, Index begin, Index end) {
-    for_coefficients<is_sample<T> || row_major<T>>(row_count(in), class_count(in), begin, end, [&](Index i, Index k) {
+  for_chunks<threads_allowed<T>>(in.size(), in.size(), 1, [&](Index, Index begin, Index end) {
+    for_coefficients<by_rows<T>>(row_count(in), class_count(in), begin, end, [&](Index i, Index k) {
       target(i, k) = narrow<OutScalar>(WorkOf<T>(f(widen(source(i, k)))));
     });
   });
+}
+
+/// The same by a kernel where there is one for this scalar.
+template <RealArray T, class Out, class Function>
+void map_elements(const T& in, Out& out, BinaryKernels::Map BinaryKernels::*kernel, const Function& f) {
+  if constexpr (has_element_kernels<T>) {
+    if (const BinaryKernels* const kernels = kernel_table<BinaryKernels>()) {
+      const ElementReader<T, T> reader(in);
+      const ElementWriter<Out, T> writer(out);
+      for_chunks<threads_allowed<T>>(in.size(), in.size(), 1, [&](Index, Index begin, Index end) {
+        float copy[block_size];
+        for (Index at = begin; at < end; at += block_size) {
+          const int size = int(std::min(end - at, Index(block_size)));
+          (kernels->*kernel)(reader.block(at, size, copy), size, writer.block(at, copy));
+          writer.done(at, size, copy);
+        }
+      });
+      return;
+    }
+  }
+  map_coefficients(in, out, f);
 }
 
 /// What an elementwise loss says of one element.
@@ -49,43 +60,154 @@ struct ElementOutcome {
   V slope;
 };
 
+/// What elements are written to, or nothing.
+template <class T, class Like>
+struct MaybeWriter : ElementWriter<T, Like> {
+  using ElementWriter<T, Like>::ElementWriter;
+};
+template <class Like>
+struct MaybeWriter<NoGradient, Like> {
+  explicit MaybeWriter(NoGradient&) {}
+  float* block(Index, float*) const { return nullptr; }
+  void done(Index, int, const float*) const {}
+};
+
+/// The binary cross-entropy by its kernel, a block of elements at a time.
+template <class Logits, class Targets, class Rule, class Gradient, class Losses>
+class BinaryBlocks {
+ public:
+  BinaryBlocks(const BinaryKernels& kernels, const Logits& logits, const Targets& targets, const Rule& rule,
+               Gradient& gradient, Losses& losses)
+      : kernels_(kernels),
+        rule_(rule),
+        rows_(row_count(logits)),
+        classes_(class_count(logits)),
+        z_(logits),
+        t_(targets),
+        gradient_(gradient),
+        losses_(losses) {}
+
+  /// The sum of the losses of the elements [begin, end); gradients are multiplied by `scale`.
+  Sum<double> run(Index begin, Index end, double scale) const {
+    Sum<double> total;
+    for (Index at = begin; at < end; at += block_size) {
+      total.add(block(at, int(std::min(end - at, Index(block_size))), scale));
+    }
+    return total;
+  }
+
+ private:
+  double block(Index at, int size, double scale) const {
+    float z_copy[block_size];
+    float t_copy[block_size];
+    float slope_copy[block_size];
+    float loss_copy[block_size];
+    double weight[block_size];
+    double pos_weight[block_size];
+    const float* z = z_.block(at, size, z_copy);
+    BinaryTerms terms = rule_.terms();
+    if (rule_.weighted()) {
+      if (z != z_copy) std::copy_n(z, size, z_copy);
+      z = z_copy;
+      terms.weight = weight;
+      terms.pos_weight = pos_weight;
+      int j = 0;
+      for_coefficients<by_rows<Logits>>(rows_, classes_, at, at + size, [&](Index i, Index k) {
+        const bool absent = rule_.absent(i, k);
+        weight[j] = absent ? 0.0 : rule_.weight(i, k);
+        pos_weight[j] = rule_.pos_weight(k);
+        if (absent) z_copy[j] = 0;  // it may be NaN
+        ++j;
+      });
+    }
+    float* const slope = gradient_.block(at, slope_copy);
+    float* const loss = losses_.block(at, loss_copy);
+    const double sum = kernels_.binary(z, t_.block(at, size, t_copy), size, terms, scale, slope, loss);
+    gradient_.done(at, size, slope_copy);
+    losses_.done(at, size, loss_copy);
+    return sum;
+  }
+
+  const BinaryKernels& kernels_;
+  const Rule& rule_;
+  Index rows_;
+  Index classes_;
+  ElementReader<Logits, Logits> z_;
+  ElementReader<Targets, Logits> t_;
+  MaybeWriter<Gradient, Logits> gradient_;
+  MaybeWriter<Losses, Logits> losses_;
+};
+
 /// Every loss that stands on single elements: rule(z, t, i, k) gives the loss of an element and its derivative.
 /// Each logit and each target is evaluated once, in the storage order of the logits.
+template <class W, class Logits, class Targets, class Rule, class Gradient, class Losses>
+class ElementLoop {
+ public:
+  using V = WideOf<Logits>;
+
+  ElementLoop(const Logits& logits, const Targets& targets, const Rule& rule, Gradient& gradient, Losses& losses)
+      : z_(logits),
+        t_(targets),
+        rule_(rule),
+        rows_(row_count(logits)),
+        classes_(class_count(logits)),
+        gradient_(gradient),
+        losses_(losses) {}
+
+  Sum<V> run(Index begin, Index end, const V& divisor) const {
+    Sum<V> total;
+    for_coefficients<by_rows<Logits>>(rows_, classes_, begin, end, [&](Index i, Index k) {
+      const ElementOutcome<V> outcome =
+          rule_.absent(i, k) ? ElementOutcome<V>{V(0), V(0)} : rule_(W(widen(z_(i, k))), V(widen(t_(i, k))), i, k);
+      put(gradient_, i, k, V(outcome.slope / divisor));
+      put(losses_, i, k, outcome.loss);
+      total.add(outcome.loss);
+    });
+    return total;
+  }
+
+ private:
+  template <class Out>
+  static void put(Out& out, Index i, Index k, const V& value) {
+    if constexpr (!std::is_same_v<Out, NoGradient>)
+      cells<is_sample<Logits>>(out)(i, k) = narrow<typename Out::Scalar>(value);
+  }
+
+  Coefficients<Logits> z_;
+  Coefficients<Targets, is_sample<Logits>> t_;
+  const Rule& rule_;
+  Index rows_;
+  Index classes_;
+  Gradient& gradient_;
+  Losses& losses_;
+};
+
 template <Reduction R, class W, RealArray Logits, RealArray Targets, class Rule, class Gradient>
 auto element_losses(const Logits& logits, const Targets& targets, const Rule& rule, Gradient& gradient) {
   using V = WideOf<Logits>;
   using Result = ResultScalar<Logits>;
-  constexpr bool with_gradient = !std::is_same_v<Gradient, NoGradient>;
-  constexpr bool by_rows = is_sample<Logits> || row_major<Logits>;
-  const Coefficients<Logits> z(logits);
-  const Coefficients<Targets, is_sample<Logits>> t(targets);
   const V divisor = R == Reduction::mean ? V(double(logits.size())) : V(1);
-  const auto element = [&](Index i, Index k) {
-    const ElementOutcome<V> outcome =
-        rule.absent(i, k) ? ElementOutcome<V>{V(0), V(0)} : rule(W(widen(z(i, k))), V(widen(t(i, k))), i, k);
-    if constexpr (with_gradient) {
-      cells<is_sample<Logits>>(gradient)(i, k) = narrow<typename Gradient::Scalar>(V(outcome.slope / divisor));
+  const auto reduce = [&](auto& losses) {
+    const auto total = [&](const auto& sum_of_chunk) {
+      return sum_chunks<threads_allowed<Logits>, Sum<V>>(logits.size(), logits.size(), 1, sum_of_chunk);
+    };
+    if constexpr (has_element_kernels<Logits> && has_element_kernels<Targets> && requires { rule.terms(); }) {
+      if (const BinaryKernels* const kernels = kernel_table<BinaryKernels>()) {
+        const BinaryBlocks blocks(*kernels, logits, targets, rule, gradient, losses);
+        return total([&](Index begin, Index end) { return blocks.run(begin, end, 1 / divisor); });
+      }
     }
-    return outcome.loss;
-  };
-  const auto run = [&](Index begin, Index end, const auto& take) {
-    for_coefficients<by_rows>(row_count(logits), class_count(logits), begin, end,
-                              [&](Index i, Index k) { take(i, k, element(i, k)); });
+    const ElementLoop<W, Logits, Targets, Rule, Gradient, std::remove_reference_t<decltype(losses)>> loop(
+        logits, targets, rule, gradient, losses);
+    return total([&](Index begin, Index end) { return loop.run(begin, end, divisor); });
   };
   if constexpr (R == Reduction::none) {
     PlainArray<Logits, Result> losses(logits.rows(), logits.cols());
-    const auto loss_cells = cells<is_sample<Logits>>(losses);
-    for_chunks<threads_allowed<Logits>>(logits.size(), logits.size(), [&](Index, Index begin, Index end) {
-      run(begin, end, [&](Index i, Index k, const V& loss) { loss_cells(i, k) = narrow<Result>(loss); });
-    });
+    reduce(losses);
     return losses;
   } else {
-    const Sum<V> total =
-        sum_chunks<threads_allowed<Logits>, Sum<V>>(logits.size(), logits.size(), [&](Index begin, Index end) {
-          Sum<V> part;
-          run(begin, end, [&](Index, Index, const V& loss) { part.add(loss); });
-          return part;
-        });
+    NoGradient no_losses;
+    const Sum<V> total = reduce(no_losses);
     if (R == Reduction::mean && rule.nothing()) return narrow<Result>(quiet_nan<V>());
     return narrow<Result>(V(total.value() / divisor));
   }

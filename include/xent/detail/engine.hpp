@@ -9,9 +9,13 @@
 #include <xent/detail/parallel.hpp>
 #include <xent/detail/reduce.hpp>
 #include <xent/detail/row_partition.hpp>
+#include <xent/detail/rows.hpp>
 #include <xent/detail/scalar.hpp>
+#include <xent/detail/strips.hpp>
+#include <xent/detail/ways.hpp>
 #include <xent/reduction.hpp>
 
+#include <algorithm>  // std::min
 #include <type_traits>
 
 namespace xent::detail {
@@ -30,7 +34,7 @@ struct RowOutcome {
 template <class W, class V, class Scalar, class Out, class RowTerms>
 void write_gradient(const RowPartition<W>& partition, const Row<Scalar>& z, const RowTerms& coefficient,
                     const V& others, const RowOutcome<V>& outcome, const V& divisor, const Row<Out>& gradient) {
-  const Index arg = partition.arg();
+  const Index arg = partition.arg(z);
   const V at_maximum = coefficient(arg, false);
   const V rest = others + outcome.surplus;
   const V all = rest + at_maximum;
@@ -43,29 +47,86 @@ void write_gradient(const RowPartition<W>& partition, const Row<Scalar>& z, cons
   }
 }
 
-/// The loss of one row, sum_k b_k nll_k as the rule sees it, and its gradient where `gradient` is a row.
-template <class W, class V, class Scalar, class Terms, class Rule, class GradientRow>
-V softmax_row(const Row<Scalar>& z, const Terms& terms, const Rule& rule, Index i, const V& divisor,
-              const GradientRow& gradient) {
-  constexpr bool with_gradient = !std::is_same_v<GradientRow, NoGradient>;
-  const RowPartition<W> partition(z);
-  if (!partition.regular()) {
-    if constexpr (with_gradient) fill(gradient, quiet_nan<V>());
-    return quiet_nan<V>();
+/// What becomes of a row in which one class alone, the label's, has a coefficient. Its gradient is factor * p_k, but at_label
+/// at the label, where a p - b is surplus p - b (1 - p).
+template <class V>
+struct LabelOutcome {
+  V loss;
+  V factor;
+  V at_label;
+};
+
+template <class V, class Rule>
+LabelOutcome<V> label_outcome(const RowFacts<V>& facts, const V& b, const Rule& rule, Index i, const V& divisor) {
+  const V cross_entropy = b == V(0) ? V(0) : V(b * facts.nll);
+  const RowOutcome<V> outcome = rule(facts, i, cross_entropy);
+  const V scale = outcome.scale / divisor;
+  const V pull = V(outcome.surplus * facts.probability) - V(b * facts.others);
+  return {outcome.loss, V(scale * V(b + outcome.surplus)), V(scale * pull)};
+}
+
+/// The loss of a row by its label, by the portable code.
+template <class W, class V, class Scalar, class Rule, class GradientRow>
+V label_row(const RowPartition<W>& partition, const Row<Scalar>& z, Index label, const V& b, const Rule& rule, Index i,
+            const V& divisor, const GradientRow& gradient) {
+  const LabelOutcome<V> outcome =
+      label_outcome(partition.template facts<V>(label, widen(z[label])), b, rule, i, divisor);
+  if constexpr (!std::is_same_v<GradientRow, NoGradient>) {
+    using Out = std::remove_cvref_t<decltype(gradient[0])>;
+    for (Index k = 0; k < z.size; ++k) {
+      const V entry =
+          k == label ? outcome.at_label : V(outcome.factor * partition.template probability<V>(widen(z[k])));
+      gradient[k] = narrow<Out>(entry);
+    }
   }
-  const auto coefficient = terms.row(i, partition.unmasked());
+  return outcome.loss;
+}
+
+/// The loss of a row with a coefficient for each class, and its gradient where `gradient` is a row.
+template <class W, class V, class Scalar, class Terms, class Rule, class GradientRow>
+V dense_row(const RowPartition<W>& partition, const Row<Scalar>& z, const Terms& terms, const Rule& rule, Index i,
+            const V& divisor, const GradientRow& gradient) {
+  const auto coefficient = terms.row(i, partition.unmasked(z));
+  const Index arg = partition.arg(z);
   Sum<V> cross_entropy;
   Sum<V> others;
+  Index count = 0;
+  Index last = 0;
   for (Index k = 0; k < z.size; ++k) {
     const W logit = widen(z[k]);
     const V b = coefficient(k, logit == W(-infinity<W>()));
     if (b == V(0)) continue;  // a factor of 0 contributes 0, whatever the logit
-    if (k != partition.arg()) others.add(b);
+    ++count;
+    last = k;
+    if (k != arg) others.add(b);
     cross_entropy.add(V(-V(b * partition.template log_probability<V>(logit))));
   }
-  const RowOutcome<V> outcome = rule(partition, z, i, cross_entropy.value());
-  if constexpr (with_gradient) write_gradient(partition, z, coefficient, others.value(), outcome, divisor, gradient);
+  if (count == 1) {  // one-hot targets are labels, to the bit
+    const V b = coefficient(last, W(widen(z[last])) == W(-infinity<W>()));
+    return label_row(partition, z, last, b, rule, i, divisor, gradient);
+  }
+  const RowOutcome<V> outcome = rule({partition.template logsumexp<V>(), V(0), V(0), V(0)}, i, cross_entropy.value());
+  if constexpr (!std::is_same_v<GradientRow, NoGradient>) {
+    write_gradient(partition, z, coefficient, others.value(), outcome, divisor, gradient);
+  }
   return outcome.loss;
+}
+
+/// The loss of one row and its gradient by the portable code: a row without a finite maximum is NaN.
+template <class W, class V, class Scalar, class Terms, class Rule, class GradientRow>
+V softmax_row(const Row<Scalar>& z, const Terms& terms, const Rule& rule, Index i, const V& divisor,
+              const GradientRow& gradient) {
+  const RowPartition<W> partition(z);
+  if (!partition.regular()) {
+    if constexpr (!std::is_same_v<GradientRow, NoGradient>) fill(gradient, quiet_nan<V>());
+    return quiet_nan<V>();
+  }
+  if constexpr (requires { terms.label_alone(); }) {
+    if (terms.label_alone()) {
+      return label_row(partition, z, terms.label(i), terms.weight(i), rule, i, divisor, gradient);
+    }
+  }
+  return dense_row(partition, z, terms, rule, i, divisor, gradient);
 }
 
 /// Row i of the gradient, or nothing.
@@ -75,6 +136,59 @@ auto gradient_row(Gradient& gradient, Index i) {
     return NoGradient{};
   } else {
     return cells<sample>(gradient).row(i);
+  }
+}
+
+/// Calls use(work) with what takes the rows of `logits` the given way, or portable().
+template <bool keeps, class W, class Logits, class Out, class Use, class Portable>
+void with_work([[maybe_unused]] Way way, const Logits& logits, Out& out, [[maybe_unused]] const Use& use,
+               const Portable& portable) {
+  if constexpr (has_kernels<Logits, W> && !is_sample<Logits>) {
+    if (way == Way::strips) {
+      StripWork<Logits, Out, keeps> work(logits, out);
+      return use(work);
+    }
+  }
+  if constexpr (has_kernels<Logits, W> && !ContiguousClasses<Logits>) {
+    if (way == Way::rows) {
+      RowWork<Logits, Out, keeps> work(logits, out);
+      return use(work);
+    }
+  }
+  portable();
+}
+
+/// The losses of rows [begin, end) by their labels, as many at a time as the work takes.
+template <bool sample, class Work, class Gradient, class Terms, class V, class Take>
+void label_losses(Work& work, Gradient& gradient, const Terms& terms, Index begin, Index end, const V& divisor,
+                  const Take& take) {
+  constexpr bool with_gradient = !std::is_same_v<Gradient, NoGradient>;
+  constexpr Index absent = -1;
+  Index label[strip_rows];
+  V weight[strip_rows];
+  V loss[strip_rows];
+  for (Index first = begin; first < end; first += work.most_rows()) {
+    const int rows = int(std::min(end - first, Index(work.most_rows())));
+    work.load(first, rows);
+    bool complete = true;
+    for (int j = 0; j < rows; ++j) {
+      const bool missing = terms.absent(first + j);
+      complete = complete && !missing;
+      label[j] = missing ? absent : terms.label(first + j);
+      weight[j] = missing ? V(0) : terms.weight(first + j);
+    }
+    work.find_losses(label, weight, divisor, loss);
+    for (int j = 0; !complete && j < rows; ++j) loss[j] = label[j] == absent ? V(0) : loss[j];
+    take(first, rows, loss);
+    if constexpr (with_gradient) {
+      work.write_gradient(label);
+      for (int j = 0; j < rows; ++j) {
+        if (label[j] == absent)
+          fill(cells<sample>(gradient).row(first + j), V(0));
+        else if (is_nan(loss[j]))
+          fill(cells<sample>(gradient).row(first + j), quiet_nan<V>());
+      }
+    }
   }
 }
 
@@ -100,30 +214,74 @@ auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, 
   const auto clear = [&](Index i) {
     if constexpr (with_gradient) fill(gradient_row<sample>(gradient, i), V(0));
   };
-  return reduce_rows<R, Result, V, threads_allowed<Logits>, RowResults<Logits>>(row_count(logits), class_count(logits),
-                                                                                terms, row_loss, clear);
+  Way way = Way::portable;
+  if constexpr (requires { terms.label_alone(); }) {
+    if (terms.label_alone() && !rule.magnifies()) way = way_of<Logits, W>(class_count(logits));
+  }
+  const auto losses = [&](Index begin, Index end, const V& divisor, const auto& take) {
+    with_work<with_gradient, W>(
+        way, logits, gradient,
+        [&](auto& work) {
+          if constexpr (requires { terms.label_alone(); }) {
+            label_losses<sample>(work, gradient, terms, begin, end, divisor, take);
+          }
+        },
+        [&] { each_row(terms, begin, end, divisor, row_loss, clear, take); });
+  };
+  return reduce_chunks<R, Result, V, threads_allowed<Logits>, RowResults<Logits>>(
+      row_count(logits), class_count(logits), grain_of<Logits>(way, class_count(logits)), terms, losses, clear);
 }
 
-/// out_ik = f(partition_i, logits_ik), the functions that a softmax is made of; rows without a finite maximum become NaN.
-template <RealArray Logits, class Out, class Function>
-void map_logits(const char* function, const Logits& logits, Out& out, const Function& f) {
+/// Reduces all rows and calls by_rows(work, first, rows) for those that a work has reduced together, or by_row(i, partition, z).
+template <bool keeps, class Logits, class Out, class ByRows, class ByRow>
+void for_rows(const Logits& logits, Out& out, const ByRows& by_rows, const ByRow& by_row) {
   using W = WorkOf<Logits>;
+  const Rows<Logits> logit_rows(logits);
+  const Index classes = class_count(logits);
+  const Way way = way_of<Logits, W>(classes);
+  for_chunks<threads_allowed<Logits>>(row_count(logits), logits.size(), grain_of<Logits>(way, classes),
+                                      [&](Index, Index begin, Index end) {
+                                        with_work<keeps, W>(
+                                            way, logits, out,
+                                            [&](auto& work) {
+                                              for (Index first = begin; first < end; first += work.most_rows()) {
+                                                const int rows = int(std::min(end - first, Index(work.most_rows())));
+                                                work.load(first, rows);
+                                                work.reduce();
+                                                by_rows(work, first, rows);
+                                              }
+                                            },
+                                            [&] {
+                                              RowScratch<Logits> scratch(classes);
+                                              for (Index i = begin; i < end; ++i) {
+                                                const auto z = logit_rows(i, scratch.row());
+                                                by_row(i, RowPartition<W>(z), z);
+                                              }
+                                            });
+                                      });
+}
+
+/// out_ik = f(partition_i, logits_ik), written by write(work) where there are kernels: the functions that a softmax is made
+/// of. Rows without a finite maximum become NaN.
+template <bool keeps, RealArray Logits, class Out, class Write, class Function>
+void map_logits(const char* function, const Logits& logits, Out& out, const Write& write, const Function& f) {
+  using V = WideOf<Logits>;
   check_classes(function, logits);
   check_output(function, "out", out, logits);
   resize_output(out, logits);
-  const Rows<Logits> logit_rows(logits);
-  for_chunks<threads_allowed<Logits>>(row_count(logits), logits.size(), [&](Index, Index begin, Index end) {
-    for (Index i = begin; i < end; ++i) {
-      const auto out_row = cells<is_sample<Logits>>(out).row(i);
-      const auto z = logit_rows(i, out_row);
-      const RowPartition<W> partition(z);
-      if (!partition.regular()) {
-        fill(out_row, quiet_nan<W>());
-        continue;
-      }
-      for (Index k = 0; k < z.size; ++k) out_row[k] = narrow<typename Out::Scalar>(f(partition, widen(z[k])));
+  const auto by_rows = [&](auto& work, Index first, int rows) {
+    write(work);
+    for (int j = 0; j < rows; ++j) {
+      if (!work.regular(j)) fill(cells<is_sample<Logits>>(out).row(first + j), quiet_nan<V>());
     }
-  });
+  };
+  const auto by_row = [&](Index i, const auto& partition, const auto& z) {
+    const auto out_row = cells<is_sample<Logits>>(out).row(i);
+    for (Index k = 0; k < z.size; ++k) {
+      out_row[k] = narrow<typename Out::Scalar>(partition.regular() ? f(partition, widen(z[k])) : quiet_nan<V>());
+    }
+  };
+  for_rows<keeps>(logits, out, by_rows, by_row);
 }
 
 }  // namespace xent::detail

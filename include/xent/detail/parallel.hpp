@@ -23,11 +23,12 @@ inline namespace with_openmp {
 inline namespace without_openmp {
 #endif
 
-/// Calls body(chunk, begin, end) for fixed chunks of [0, count), on the threads of the user's OpenMP if there is one and
-/// `coefficients`, the work in all, is worth it. `body` must not throw.
+/// Calls body(chunk, begin, end) for fixed chunks of [0, count), each of a multiple of `grain`, on the threads of the user's
+/// OpenMP if there is one and `coefficients`, the work in all, is worth it. `body` must not throw.
 template <bool threads_allowed, class Body>
-void for_chunks(Eigen::Index count, [[maybe_unused]] Eigen::Index coefficients, const Body& body) {
-  const Eigen::Index step = (count + max_chunks - 1) / max_chunks;
+void for_chunks(Eigen::Index count, [[maybe_unused]] Eigen::Index coefficients, Eigen::Index grain, const Body& body) {
+  const Eigen::Index even = (count + max_chunks - 1) / max_chunks;
+  const Eigen::Index step = (even + grain - 1) / grain * grain;
   const Eigen::Index chunks = step == 0 ? 0 : (count + step - 1) / step;
 #ifdef _OPENMP
 #pragma omp parallel for schedule(static) if (threads_allowed && coefficients >= fork_threshold && chunks > 1)
@@ -41,11 +42,12 @@ void for_chunks(Eigen::Index count, [[maybe_unused]] Eigen::Index coefficients, 
 
 /// Sums what body(begin, end) returns for each chunk, always in the same order.
 template <bool threads_allowed, class Total, class Body>
-Total sum_chunks(Eigen::Index count, Eigen::Index coefficients, const Body& body) {
+Total sum_chunks(Eigen::Index count, Eigen::Index coefficients, Eigen::Index grain, const Body& body) {
   std::array<Total, std::size_t(max_chunks)> parts{};
-  for_chunks<threads_allowed>(count, coefficients, [&](Eigen::Index chunk, Eigen::Index begin, Eigen::Index end) {
+  const auto sum_chunk = [&](Eigen::Index chunk, Eigen::Index begin, Eigen::Index end) {
     parts[std::size_t(chunk)] = body(begin, end);
-  });
+  };
+  for_chunks<threads_allowed>(count, coefficients, grain, sum_chunk);
   Total total;
   for (const Total& part : parts) total.add(part);
   return total;

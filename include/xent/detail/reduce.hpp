@@ -59,37 +59,68 @@ V mean_divisor(const Terms& terms, Index rows) {
   }
 }
 
-/// Runs row_loss(i, divisor) over all rows that are not absent, in chunks, and reduces.
-/// clear(i) writes the gradient of an absent row.
-template <Reduction R, class Result, class V, bool threads, class Losses, class Terms, class RowLoss, class Clear>
-auto reduce_rows(Index rows, Index classes, const Terms& terms, const RowLoss& row_loss, const Clear& clear) {
+/// The sum of a few numbers, in four strands that a processor can follow at once.
+template <class V>
+V sum_of(const V* x, int count) {
+  V strand[4] = {V(0), V(0), V(0), V(0)};
+  int j = 0;
+  for (; j + 4 <= count; j += 4) {
+    for (int k = 0; k < 4; ++k) strand[k] = strand[k] + x[j + k];
+  }
+  V total = (strand[0] + strand[1]) + (strand[2] + strand[3]);
+  for (; j < count; ++j) total = total + x[j];
+  return total;
+}
+
+/// Runs losses(begin, end, divisor, take) over chunks of rows, multiples of `grain`, and reduces what take(first, rows, losses) gets.
+/// clear(i) writes the gradient of a row where there is nothing to take a mean over.
+template <Reduction R, class Result, class V, bool threads, class Array, class Terms, class Losses, class Clear>
+auto reduce_chunks(Index rows, Index classes, Index grain, const Terms& terms, const Losses& losses,
+                   const Clear& clear) {
   const V divisor = mean_divisor<R, V>(terms, rows);
   if constexpr (R == Reduction::none) {
-    Losses losses(rows);
-    for_chunks<threads>(rows, rows * classes, [&](Index, Index begin, Index end) {
-      for (Index i = begin; i < end; ++i) {
-        losses[i] = terms.absent(i) ? (clear(i), Result(0)) : narrow<Result>(row_loss(i, divisor));
-      }
+    Array results(rows);
+    for_chunks<threads>(rows, rows * classes, grain, [&](Index, Index begin, Index end) {
+      losses(begin, end, divisor, [&](Index first, int count, const V* loss) {
+        for (int j = 0; j < count; ++j) results[first + j] = narrow<Result>(loss[j]);
+      });
     });
-    return losses;
+    return results;
   } else {
     if (R == Reduction::mean && divisor == V(0)) {
       for (Index i = 0; i < rows; ++i) clear(i);
       return narrow<Result>(quiet_nan<V>());
     }
-    const Sum<V> total = sum_chunks<threads, Sum<V>>(rows, rows * classes, [&](Index begin, Index end) {
+    const Sum<V> total = sum_chunks<threads, Sum<V>>(rows, rows * classes, grain, [&](Index begin, Index end) {
       Sum<V> part;
-      for (Index i = begin; i < end; ++i) {
-        if (terms.absent(i)) {
-          clear(i);
-        } else {
-          part.add(row_loss(i, divisor));
-        }
-      }
+      losses(begin, end, divisor, [&](Index, int count, const V* loss) { part.add(sum_of(loss, count)); });
       return part;
     });
     return narrow<Result>(V(total.value() / divisor));
   }
+}
+
+/// Hands row_loss(i, divisor) of the rows [begin, end) to take. clear(i) writes the gradient of an absent row.
+template <class V, class Terms, class RowLoss, class Clear, class Take>
+void each_row(const Terms& terms, Index begin, Index end, const V& divisor, const RowLoss& row_loss, const Clear& clear,
+              const Take& take) {
+  for (Index i = begin; i < end; ++i) {
+    V loss = V(0);
+    if (terms.absent(i)) {
+      clear(i);
+    } else {
+      loss = row_loss(i, divisor);
+    }
+    take(i, 1, &loss);
+  }
+}
+
+template <Reduction R, class Result, class V, bool threads, class Array, class Terms, class RowLoss, class Clear>
+auto reduce_rows(Index rows, Index classes, const Terms& terms, const RowLoss& row_loss, const Clear& clear) {
+  const auto losses = [&](Index begin, Index end, const V& divisor, const auto& take) {
+    each_row(terms, begin, end, divisor, row_loss, clear, take);
+  };
+  return reduce_chunks<R, Result, V, threads, Array>(rows, classes, 1, terms, losses, clear);
 }
 
 }  // namespace xent::detail

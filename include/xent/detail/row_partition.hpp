@@ -4,23 +4,38 @@
 
 #include <xent/detail/access.hpp>
 #include <xent/detail/accumulate.hpp>
+#include <xent/detail/kernel/constants.hpp>
 #include <xent/detail/scalar.hpp>
+
+#include <cmath>  // std::exp
 
 namespace xent::detail {
 
-/// max = max_k z_k at class `arg` (the first of equals), tail = sum over the other classes of exp(z_k - max). Everything
-/// that has a softmax in it is a few words about these two. The maximum is left out of the sum, and both are kept with
-/// the low part of the sum, so that a tail of 1e-30 stays one.
+/// What the rules of the losses are told about a row and the class of its label.
+template <class V>
+struct RowFacts {
+  V logsumexp;
+  V nll;          // -log softmax of the class, (max - z) + log_sum: both >= 0, so nothing cancels
+  V probability;  // softmax of the class
+  V others;       // 1 - probability
+};
+
+/// max = max_k z_k, tail = sum over the other classes of exp(z_k - max), of equals all but one. Everything that has a
+/// softmax in it is a few words about these two. The maximum is left out of the sum, and both are kept with the low part
+/// of the sum, so that a tail of 1e-30 stays one.
 ///
 /// A row is regular when its maximum is finite. All -inf, a +inf or a NaN (which becomes the maximum) make it irregular.
 template <class W>
 class RowPartition {
  public:
+  RowPartition() = default;
+
+  /// The readable truth, for every scalar and stride.
   template <class Scalar>
   explicit RowPartition(const Row<Scalar>& z) {
     find_maximum(z);
     if (!regular()) {
-      tail_ = Sum<W>(is_nan(max_) ? max_ : W(double(times_at(z, max_) - 1)));
+      tail_ = Sum<W>(is_nan(max_) ? max_ : W(double(count_of(z, max_) - 1)));
       return;
     }
     for (Index k = 0; k < z.size; ++k) {
@@ -29,15 +44,45 @@ class RowPartition {
       tail_.add(e.value);
       tail_.add_low(W(e.value * e.residual));
     }
-    log_sum_ = log1p_of(tail_.high()) + W(tail_.low() / W(W(1) + tail_.high()));
+    take_logarithm();
+  }
+
+  /// From what a kernel says of a row of `Scalar` with a finite maximum.
+  template <class Scalar>
+  static RowPartition of(const Scalar& max, const RowSum& row) {
+    using V = Wide<Scalar>;
+    constexpr auto ln_2 = static_cast<V>(0.693147180559945309417232121458176568L);
+    RowPartition partition;
+    partition.max_ = is_nan(row.sum) ? quiet_nan<W>() : W(max);
+    const V unit = std::exp(V(row.exponent) * ln_2 - (V(max) - V(row.moved)));
+    const V tail = (V(row.sum) + V(row.lost)) * unit + as_rounded(V(row.equal - 1));
+    partition.unit_ = unit;
+    partition.tail_ = Sum<W>(W(tail));
+    partition.tail_.add_low(W(tail - V(partition.tail_.high())));
+    partition.take_logarithm();
+    return partition;
   }
 
   bool regular() const { return is_finite(max_); }
   const W& max() const { return max_; }
-  Index arg() const { return arg_; }
-  /// The classes whose logit is not -inf.
-  Index unmasked() const { return unmasked_; }
   W tail() const { return tail_.value(); }
+  const W& log_sum() const { return log_sum_; }
+
+  /// Whether class k with the logit z is left out of the tail: the first of equals, or any of them where they are the same.
+  bool leads(Index k, const W& z) const { return has_exact_errors<W> ? z == max_ : k == arg_; }
+
+  template <class Scalar>
+  Index arg(const Row<Scalar>& z) const {
+    Index k = 0;
+    while (!leads(k, widen(z[k]))) ++k;
+    return k;
+  }
+
+  /// The number of classes whose logit is not -inf.
+  template <class Scalar>
+  Index unmasked(const Row<Scalar>& z) const {
+    return z.size - count_of(z, W(-infinity<W>()));
+  }
 
   template <class V>
   V logsumexp() const {
@@ -50,11 +95,17 @@ class RowPartition {
     return exp_difference<W>(z, max_).template wide<V>() / total<V>();
   }
 
+  /// Times an exponential in the units of the kernel: its probability.
+  template <class V>
+  V unit() const {
+    return V(unit_) / total<V>();
+  }
+
   /// 1 - probability(z_k) as the sum of the other classes, never as a difference from 1.
   template <class V>
   V others(Index k, const W& z) const {
     const V tail = tail_.template wide<V>();
-    if (k == arg_) return tail / total<V>();
+    if (leads(k, z)) return tail / total<V>();
     const V rest = V(tail - exp_difference<W>(z, max_).template wide<V>()) + V(1);
     return rest / total<V>();
   }
@@ -65,21 +116,37 @@ class RowPartition {
     return as_rounded(V(V(z) - V(max_))) - V(log_sum_);
   }
 
+  /// The loss of a row whose label has the logit z: weight * nll, exactly 0 for the weight 0.
+  template <class V>
+  V label_loss(const W& z, const V& weight) const {
+    return weight == V(0) ? V(0) : V(weight * nll<V>(z));
+  }
+
+  template <class V>
+  RowFacts<V> facts(Index k, const W& z) const {
+    return {logsumexp<V>(), nll<V>(z), probability<V>(z), others<V>(k, z)};
+  }
+
  private:
+  template <class V>
+  V nll(const W& z) const {
+    return as_rounded(V(V(max_) - V(z))) + V(log_sum_);
+  }
+
   template <class V>
   V total() const {
     return V(1) + tail_.template wide<V>();
   }
 
+  void take_logarithm() { log_sum_ = log1p_of(tail_.high()) + W(tail_.low() / W(W(1) + tail_.high())); }
+
   template <class Scalar>
   void find_maximum(const Row<Scalar>& z) {
-    const W lowest = -infinity<W>();
     max_ = widen(z[0]);
     bool any_nan = false;
     for (Index k = 0; k < z.size; ++k) {
       const W value = widen(z[k]);
       any_nan = any_nan || is_nan(value);
-      unmasked_ += value != lowest ? 1 : 0;
       if (value > max_) {
         max_ = value;
         arg_ = k;
@@ -89,17 +156,17 @@ class RowPartition {
   }
 
   template <class Scalar>
-  static Index times_at(const Row<Scalar>& z, const W& value) {
-    Index times = 0;
-    for (Index k = 0; k < z.size; ++k) times += widen(z[k]) == value ? 1 : 0;
-    return times;
+  static Index count_of(const Row<Scalar>& z, const W& value) {
+    Index count = 0;
+    for (Index k = 0; k < z.size; ++k) count += W(widen(z[k])) == value ? 1 : 0;
+    return count;
   }
 
-  W max_;
-  Index arg_ = 0;
-  Index unmasked_ = 0;
+  W max_ = W(0);
+  Index arg_ = 0;  // the first of equals; only the portable code knows it
   Sum<W> tail_;
   W log_sum_ = W(0);
+  Wide<W> unit_ = Wide<W>(1);
 };
 
 }  // namespace xent::detail

@@ -40,6 +40,10 @@ class LabelTerms {
   /// What row i adds to the divisor of the mean.
   V share(Index i) const { return sample_weight(i) * weight_at<V>(class_weights_, label_(i)); }
 
+  /// Whether the label's coefficient is the only one, and that coefficient.
+  bool label_alone() const { return smoothing_ == V(0); }
+  V weight(Index i) const { return share(i); }
+
   struct RowTerms {
     Index label;
     V at_label;

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// xent/detail/blocks.hpp - single elements, a block of them at a time through the kernels.
+#pragma once
+
+#include <xent/concepts.hpp>
+#include <xent/detail/access.hpp>
+#include <xent/detail/kernel/dispatch.hpp>
+#include <xent/detail/scalar.hpp>
+#include <xent/detail/ways.hpp>
+
+#include <algorithm>  // std::min
+#include <type_traits>
+
+namespace xent::detail {
+
+/// Calls body(i, k) for the coefficients [begin, end) of an array of N x C, counted in its storage order.
+template <bool by_rows, class Body>
+void for_coefficients(Index rows, Index classes, Index begin, Index end, const Body& body) {
+  const Index length = by_rows ? classes : rows;
+  for (Index at = begin; at < end;) {
+    const Index outer = at / length;
+    const Index stop = std::min(end, (outer + 1) * length);
+    for (Index inner = at - outer * length; at < stop; ++at, ++inner) {
+      by_rows ? body(outer, inner) : body(inner, outer);
+    }
+  }
+}
+
+/// The order in which the elements of T are counted.
+template <class T>
+inline constexpr bool by_rows = is_sample<T> || row_major<T>;
+
+/// Elements that the kernels can take: float, and the half precisions through it.
+template <class T>
+inline constexpr bool has_element_kernels = std::is_same_v<KernelScalar<T>, float>;
+
+inline constexpr int block_size = 256;
+
+/// The elements of an array in the order of `Like`, in blocks: where they stand in memory, otherwise in a copy.
+template <class T, class Like>
+class ElementReader {
+ public:
+  explicit ElementReader(const T& x) : source_(x), rows_(row_count(x)), classes_(class_count(x)) {
+    if constexpr (KernelMemory<T>) {
+      const bool whole = x.outerStride() == x.innerSize() || x.outerSize() == 1;
+      if (whole && by_rows<T> == by_rows<Like>) data_ = x.data();
+    }
+  }
+
+  bool in_place() const { return data_ != nullptr; }
+
+  const float* block(Index begin, int size, float* copy) const {
+    if (in_place()) return data_ + begin;
+    float* to = copy;
+    for_coefficients<by_rows<Like>>(rows_, classes_, begin, begin + size,
+                                    [&](Index i, Index k) { *to++ = static_cast<float>(widen(source_(i, k))); });
+    return copy;
+  }
+
+ private:
+  Coefficients<T, is_sample<Like>> source_;
+  Index rows_;
+  Index classes_;
+  const float* data_ = nullptr;
+};
+
+/// The other way round: block(...) says where the kernel shall write, done(...) takes it where it belongs.
+template <class T, class Like>
+class ElementWriter {
+ public:
+  explicit ElementWriter(T& x) : cells_(cells<is_sample<Like>>(x)), rows_(row_count(x)), classes_(class_count(x)) {
+    if constexpr (KernelMemory<T>) {
+      const bool whole = x.outerStride() == x.innerSize() || x.outerSize() == 1;
+      if (whole && by_rows<T> == by_rows<Like>) data_ = x.data();
+    }
+  }
+
+  float* block(Index begin, float* copy) const { return data_ != nullptr ? data_ + begin : copy; }
+
+  void done(Index begin, int size, const float* copy) const {
+    if (data_ != nullptr) return;
+    for_coefficients<by_rows<Like>>(rows_, classes_, begin, begin + size,
+                                    [&](Index i, Index k) { cells_(i, k) = narrow<typename T::Scalar>(*copy++); });
+  }
+
+ private:
+  decltype(cells<is_sample<Like>>(std::declval<T&>())) cells_;
+  Index rows_;
+  Index classes_;
+  float* data_ = nullptr;
+};
+
+}  // namespace xent::detail

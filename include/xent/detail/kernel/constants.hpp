@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+// xent/detail/kernel/constants.hpp - the numbers behind the kernels' exp in float and double.
+#pragma once
+
+#include <limits>
+
+namespace xent::detail {
+
+/// exp(x) = 2^n (1 + r + r^2 q(r)), n = round(x log2(e)), r = x - n ln 2. The polynomial q, of least relative error on
+/// |r| <= ln(2) / 2 (Remez), comes highest power first; ln 2 in two parts, of which the first times any n is exact.
+template <class T>
+struct ExpConstants;
+
+template <>
+struct ExpConstants<float> {
+  static constexpr float infinity = std::numeric_limits<float>::infinity();
+  static constexpr float log2_e = 1.44269504088896341f;
+  static constexpr float ln2_high = 0.693359375f;
+  static constexpr float ln2_low = -2.12194440054690583e-4f;
+  // From this size of the maximum on, differences from it are exact wherever exp does not vanish.
+  static constexpr float reach = 256.0f;
+  // Exponentials are kept in units smaller by two to this power: what vanishes alone can still count in a sum, or once it
+  // has got its factor.
+  static constexpr int lift = 100;
+  static constexpr double unlift = 0x1p-100;
+  // exp of minus this is 0 in these units.
+  static constexpr float range = 170.0f;
+  // Adding it leaves an integer in the low bits (2^23 + 2^22), or the biased exponent there (2^23 + 127).
+  static constexpr float to_integer = 12582912.0f;
+  static constexpr float to_exponent = 8388735.0f;
+  static constexpr float bias = 127.0f;
+  static constexpr int mantissa_bits = 23;
+  // Registers that are added before the total takes over: three roundings, in a total of twice the digits.
+  static constexpr int tree = 8;
+  static constexpr int terms = 5;  // relative error 3.1e-9
+  static constexpr float polynomial[terms] = {1.3814597237103992e-3f, 8.3687169163502087e-3f, 4.1668388078663324e-2f,
+                                              1.6666520631310970e-1f, 4.9999993447604067e-1f};
+};
+
+template <>
+struct ExpConstants<double> {
+  static constexpr double infinity = std::numeric_limits<double>::infinity();
+  static constexpr double log2_e = 1.44269504088896340736;
+  static constexpr double ln2_high = 6.93147180369123816490e-1;
+  static constexpr double ln2_low = 1.90821492927058770002e-10;
+  static constexpr double reach = 2048.0;
+  static constexpr int lift = 800;
+  static constexpr double unlift = 0x1p-800;
+  static constexpr double range = 1300.0;
+  static constexpr double to_integer = 6755399441055744.0;
+  static constexpr double to_exponent = 4503599627371519.0;
+  static constexpr double bias = 1023.0;
+  static constexpr int mantissa_bits = 52;
+  static constexpr int tree = 2;    // what its rounding loses stays lost
+  static constexpr int terms = 10;  // relative error 7.8e-18
+  static constexpr double polynomial[terms] = {
+      2.5110049895858716253e-8, 2.7632655759332030799e-7, 2.7557242336680357124e-6, 2.4801487326012336596e-5,
+      1.9841269886590999340e-4, 1.3888888947820891418e-3, 8.3333333333222072959e-3, 4.1666666666521990740e-2,
+      1.6666666666666674530e-1, 5.0000000000000102245e-1};
+};
+
+/// What a kernel says of a row with maximum m: the sum of exp(z) over all z < m and the number of z = m, with exp in units
+/// of exp(moved) 2^exponent, so that no difference of two logits was rounded. A NaN in the row is in the sum.
+struct RowSum {
+  double sum;
+  double lost;  // what the rounding of the sum lost
+  double equal;
+  double moved;
+  double exponent;
+};
+
+/// A factor for kept exponentials, which are 2^lift too large, in two parts. Multiplied one after the other they never leave
+/// the range of T on the way to a product that is in it.
+template <class T>
+struct Factor {
+  T first;
+  T second;
+
+  template <class V>
+  explicit Factor(const V& factor) {
+    constexpr auto unlift = static_cast<T>(ExpConstants<T>::unlift);
+    constexpr auto least = static_cast<V>(std::numeric_limits<T>::min()) / static_cast<V>(unlift);
+    const bool small = factor < least && factor > -least;
+    first = static_cast<T>(small ? factor : factor * static_cast<V>(unlift));
+    second = small ? unlift : T(1);
+  }
+};
+
+}  // namespace xent::detail

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+// xent/detail/kernel/tiles.inl - rows to strips and back, once for each instruction set.
+
+/// Blocks of 16 bytes of each row are transposed where they stand in a register, so that the rows come out in their order.
+template <class T, int bytes>
+struct TileKernels {
+  using L = Lanes<T, bytes>;
+  using Reg = typename L::Reg;
+  static constexpr int block = 16 / int(sizeof(T));
+  static constexpr int blocks = bytes / 16;
+
+  /// From `rows` rows of `classes` logits each, row_stride apart, to a class-major strip.
+  static void gather(const T* z, std::ptrdiff_t row_stride, int classes, int rows, T* strip, std::ptrdiff_t stride) {
+    int row = 0;
+    for (; classes >= block && row + L::count <= rows; row += L::count) {
+      for (int k = 0; k < classes; k += block) {
+        const int at = k < classes - block ? k : classes - block;
+        Reg x[4];
+        for (int j = 0; j < block; ++j) x[j] = collect<blocks>(z + (row + j) * row_stride + at, block * row_stride);
+        transpose(x);
+        for (int j = 0; j < block; ++j) L::store(strip + (at + j) * stride + row, x[j]);
+      }
+    }
+    for (; row < rows; ++row) {
+      for (int k = 0; k < classes; ++k) strip[k * stride + row] = z[row * row_stride + k];
+    }
+  }
+
+  /// And back.
+  static void scatter(const T* strip, std::ptrdiff_t stride, int classes, int rows, T* out, std::ptrdiff_t row_stride) {
+    int row = 0;
+    for (; classes >= block && row + L::count <= rows; row += L::count) {
+      for (int k = 0; k < classes; k += block) {
+        const int at = k < classes - block ? k : classes - block;
+        Reg x[4];
+        for (int j = 0; j < block; ++j) x[j] = L::load(strip + (at + j) * stride + row);
+        transpose(x);
+        for (int j = 0; j < block; ++j) spread<blocks>(x[j], out + (row + j) * row_stride + at, block * row_stride);
+      }
+    }
+    for (; row < rows; ++row) {
+      for (int k = 0; k < classes; ++k) out[row * row_stride + k] = strip[k * stride + row];
+    }
+  }
+
+ private:
+  template <int n>
+  using Blocks = typename VectorOf<T, 16 * n>::type;
+
+  template <int n>
+  static Blocks<n> collect(const T* p, std::ptrdiff_t step) {
+    if constexpr (n == 1) {
+      return Lanes<T, 16>::load(p);
+    } else {
+      return join(collect<n / 2>(p, step), collect<n / 2>(p + n / 2 * step, step),
+                  std::make_integer_sequence<int, n * block>());
+    }
+  }
+
+  template <int n>
+  static void spread(Blocks<n> x, T* p, std::ptrdiff_t step) {
+    if constexpr (n == 1) {
+      Lanes<T, 16>::store(p, x);
+    } else {
+      using Half = std::make_integer_sequence<int, n / 2 * block>;
+      spread<n / 2>(part<0>(x, Half()), p, step);
+      spread<n / 2>(part<n / 2 * block>(x, Half()), p + n / 2 * step, step);
+    }
+  }
+
+  template <class X, int... i>
+  static auto join(X low, X high, std::integer_sequence<int, i...>) {
+    return __builtin_shufflevector(low, high, i...);
+  }
+
+  template <int from, class X, int... i>
+  static auto part(X x, std::integer_sequence<int, i...>) {
+    return __builtin_shufflevector(x, x, (from + i)...);
+  }
+
+  /// The low (or high) halves of each block of a and b, interleaved.
+  template <int half, int... i>
+  static Reg interleave(Reg a, Reg b, std::integer_sequence<int, i...>) {
+    return __builtin_shufflevector(
+        a, b, (i / block * block + half * (block / 2) + i % block / 2 + i % 2 * L::count)...);
+  }
+  static Reg low(Reg a, Reg b) { return interleave<0>(a, b, std::make_integer_sequence<int, L::count>()); }
+  static Reg high(Reg a, Reg b) { return interleave<1>(a, b, std::make_integer_sequence<int, L::count>()); }
+
+  static void transpose(Reg* x) {
+    if constexpr (block == 2) {
+      const Reg first = low(x[0], x[1]);
+      x[1] = high(x[0], x[1]);
+      x[0] = first;
+    } else {
+      const Reg even_low = low(x[0], x[2]), odd_low = low(x[1], x[3]);
+      const Reg even_high = high(x[0], x[2]), odd_high = high(x[1], x[3]);
+      x[0] = low(even_low, odd_low);
+      x[1] = high(even_low, odd_low);
+      x[2] = low(even_high, odd_high);
+      x[3] = high(even_high, odd_high);
+    }
+  }
+};

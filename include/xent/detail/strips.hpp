@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+// xent/detail/strips.hpp - short rows and columns, many side by side through the strip kernels.
+#pragma once
+
+#include <xent/concepts.hpp>
+#include <xent/detail/access.hpp>
+#include <xent/detail/kernel/dispatch.hpp>
+#include <xent/detail/row_partition.hpp>
+#include <xent/detail/scalar.hpp>
+#include <xent/detail/ways.hpp>
+
+#include <algorithm>  // std::copy_n, std::fill_n
+#include <type_traits>
+
+namespace xent::detail {
+
+template <class T>
+bool is_regular(const Strip<T>& strip, int j) {
+  return is_finite(strip.max[j]) && !is_nan(strip.sum[j]);
+}
+
+template <class T>
+RowPartition<double> partition_of(const Strip<T>& strip, int j) {
+  constexpr double unlift = ExpConstants<T>::unlift;
+  const double lost = sizeof(T) == sizeof(float) ? 0.0 : strip.lost[j] * unlift;
+  return RowPartition<double>::of(strip.max[j], {strip.sum[j] * unlift, lost, double(strip.equal[j]),
+                                                 double(strip.moved[j]), double(strip.exponent[j])});
+}
+
+/// What becomes of doubles: as StripKernels::outcomes, but row by row in long double.
+inline void find_outcomes(const Strip<double>& strip, int rows, const double* z, const long double* weight,
+                          long double divisor, long double* loss, StripOutcomes<double>& out) {
+  using V = long double;
+  for (int j = 0; j < rows; ++j) {
+    const RowPartition<double> partition = partition_of(strip, j);
+    const V factor = weight[j] / divisor;
+    const Factor<double> parts(V(factor * partition.unit<V>()));
+    loss[j] = is_regular(strip, j) ? partition.label_loss<V>(z[j], weight[j]) : quiet_nan<V>();
+    out.log_sum[j] = partition.log_sum();
+    out.first[j] = parts.first;
+    out.second[j] = parts.second;
+    out.at_label[j] = static_cast<double>(-V(factor * partition.others<V>(0, z[j])));
+  }
+}
+
+/// The rows of `logits`, a strip of them at a time: columns where they stand, short rows transposed into a scratch.
+/// `out` gets what is written, or is NoGradient. With `keeps` the exponentials of the sums, which are half of a softmax, stay
+/// in its columns, or in the scratch.
+template <class Logits, class Out, bool keeps>
+class StripWork {
+ public:
+  using T = KernelScalar<Logits>;
+  using V = WideOf<Logits>;
+
+  StripWork(const Logits& logits, Out& out)
+      : kernels_(*kernels<T>()), logits_(logits), source_(logits), out_(out), classes_(class_count(logits)) {}
+
+  int most_rows() const { return rows_in_strip<Logits>(classes_); }
+
+  void load(Index begin, int rows) {
+    begin_ = begin;
+    rows_ = rows;
+    if constexpr (packs) {
+      stride_ = kept_stride_ = most_rows();
+      if constexpr (ContiguousRows<Logits>) {
+        const auto z = cells<false>(logits_);
+        kernels_.gather(z.row(begin).data, z.row_stride, int(classes_), rows, scratch_, stride_);
+      } else {
+        for (int j = 0; j < rows; ++j) pack(source_, begin + j, scratch_ + j, stride_, classes_);
+      }
+      z_ = scratch_;
+      if (keeps) kept_ = scratch_;
+    } else {
+      z_ = cells<false>(logits_).row(begin).data;
+      stride_ = cells<false>(logits_).column_stride;
+      if constexpr (keeps && ContiguousClasses<Out>) {
+        kept_ = out_row(0).data;
+        kept_stride_ = out_row(0).stride;
+      }
+    }
+  }
+
+  void reduce() {
+    V one[strip_rows];
+    V loss[strip_rows];
+    std::fill_n(one, strip_rows, V(1));
+    find_sums();
+    find_outcomes(strip_.max, one, V(1), loss);
+  }
+
+  bool regular(int j) const { return is_regular(strip_, j); }
+
+  V logsumexp(int j) const {
+    if (regular(j)) return V(strip_.max[j]) + V(outcomes_.log_sum[j]);
+    return RowPartition<double>(Row<const T>{z_ + j, stride_, classes_}).template logsumexp<V>();
+  }
+
+  /// Reduces, and finds the losses, the weight times nll at the label. The label may be negative: then there is none.
+  void find_losses(const Index* label, const V* weight, const V& divisor, V* loss) {
+    alignas(64) T z[strip_rows] = {};
+    for (int j = 0; j < rows_; ++j) z[j] = label[j] < 0 ? T(0) : z_[label[j] * stride_ + j];
+    find_sums();
+    find_outcomes(z, weight, divisor, loss);
+  }
+
+  void write_gradient(const Index* label) {
+    scale();
+    for (int j = 0; j < rows_; ++j) {
+      if (label[j] < 0) continue;
+      if constexpr (direct) {
+        kept_[label[j] * kept_stride_ + j] = outcomes_.at_label[j];
+      } else {
+        out_row(j)[label[j]] = narrow<typename Out::Scalar>(outcomes_.at_label[j]);
+      }
+    }
+    if constexpr (packs) copy_out();
+  }
+
+  void write_probabilities() {
+    scale();
+    if constexpr (packs) copy_out();
+  }
+
+  /// out_jk = log_probability(z_jk), where nothing was kept.
+  void write_log_probabilities() {
+    if constexpr (direct) {
+      alignas(64) T log_sum[strip_rows];
+      for (int j = 0; j < rows_; ++j) log_sum[j] = static_cast<T>(outcomes_.log_sum[j]);
+      if constexpr (packs) {
+        kernels_.strip_shift(z_, stride_, classes_, rows_, strip_.max, log_sum, scratch_, stride_);
+        copy_out();
+      } else {
+        const auto out = out_row(0);
+        kernels_.strip_shift(z_, stride_, classes_, rows_, strip_.max, log_sum, out.data, out.stride);
+      }
+    } else {
+      for (int j = 0; j < rows_; ++j) {
+        const auto partition = partition_of(strip_, j);
+        write_row(j, [&](double z) { return partition.template log_probability<V>(z); });
+      }
+    }
+  }
+
+ private:
+  static constexpr bool packs = !ContiguousClasses<Logits>;
+  static constexpr bool direct = packs || ContiguousClasses<Out>;  // what is kept has a place
+
+  void find_sums() {
+    kernels_.strip_maximum(z_, stride_, classes_, rows_, strip_.max);
+    kernels_.strip_sums(z_, stride_, classes_, rows_, strip_, kept_, kept_stride_);
+  }
+
+  void find_outcomes(const T* z, const V* weight, const V& divisor, V* loss) {
+    if constexpr (std::is_same_v<V, double>) {
+      kernels_.strip_outcomes(strip_, rows_, z, weight, 1 / divisor, keeps, outcomes_);
+      std::copy_n(outcomes_.loss, rows_, loss);
+    } else {
+      detail::find_outcomes(strip_, rows_, z, weight, divisor, loss, outcomes_);
+    }
+    for (int j = 0; !direct && j < rows_; ++j) factor_[j] = weight[j] / divisor;
+  }
+
+  /// Makes the kept exponentials, or those taken again where nothing was kept, multiples of the probabilities.
+  void scale() {
+    if constexpr (direct) {
+      kernels_.strip_scale(kept_, kept_stride_, classes_, rows_, outcomes_.first, outcomes_.second);
+    } else {
+      for (int j = 0; j < rows_; ++j) {
+        const auto partition = partition_of(strip_, j);
+        write_row(j, [&](double z) { return V(factor_[j] * partition.template probability<V>(z)); });
+      }
+    }
+  }
+
+  auto out_row(int j) const { return cells<false>(out_).row(begin_ + j); }
+
+  template <class Function>
+  void write_row(int j, const Function& f) {
+    const auto out = out_row(j);
+    for (Index k = 0; k < classes_; ++k) out[k] = narrow<typename Out::Scalar>(f(double(z_[k * stride_ + j])));
+  }
+
+  void copy_out() {
+    if constexpr (SameRows<Logits, Out> && std::is_same_v<typename Out::Scalar, T>) {
+      const auto out = cells<false>(out_);
+      kernels_.scatter(scratch_, stride_, int(classes_), rows_, out.row(begin_).data, out.row_stride);
+    } else {
+      for (int j = 0; j < rows_; ++j) unpack(scratch_ + j, stride_, out_row(j));
+    }
+  }
+
+  const Kernels<T>& kernels_;
+  const Logits& logits_;
+  Rows<Logits> source_;
+  Out& out_;
+  Index classes_;
+  Index begin_ = 0;
+  int rows_ = 0;
+  const T* z_ = nullptr;
+  Index stride_ = 0;
+  T* kept_ = nullptr;
+  Index kept_stride_ = 0;
+  Strip<T> strip_;
+  StripOutcomes<T> outcomes_;
+  V factor_[direct ? 1 : strip_rows];
+  alignas(64) T scratch_[packs ? scratch_size : 1];
+};
+
+}  // namespace xent::detail

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+// xent/detail/ways.hpp - which kernels the logits go through, by their scalar, layout and number of classes alone.
+#pragma once
+
+#include <xent/concepts.hpp>
+#include <xent/detail/access.hpp>
+#include <xent/detail/kernel/dispatch.hpp>
+#include <xent/detail/reduce.hpp>
+
+#include <algorithm>  // std::clamp
+#include <type_traits>
+
+namespace xent::detail {
+
+/// See docs/design.md. A row has the same bits alone and in any batch because only its layout's type and its length decide.
+enum class Way {
+  portable,  // any scalar and any stride
+  rows,      // one wide row at a time, lanes are classes
+  strips,    // many short rows, or columns, side by side: lanes are rows
+};
+
+/// Rows of at most so many classes go through tiles. Wider ones are faster as they stand.
+inline constexpr Index most_tile_classes = 128;
+/// Shorter samples, which are one row, are not worth the kernels' beginning and end.
+inline constexpr Index least_row_classes = 16;
+/// Scratch of one way, in scalars: it stays within the nearest caches, and on the stack.
+inline constexpr Index scratch_size = 8192;
+/// In longer rows a float could not count the classes that share the maximum.
+inline constexpr Index most_kernel_classes = Index{1} << 24;
+
+template <class T>
+using KernelScalar = typename ResultScalarOf<typename T::Scalar>::type;
+
+/// Rows that the kernels can reduce: of float (half and bfloat16 through it) and double, where no wider exponential is asked for.
+template <class T, class W>
+inline constexpr bool has_kernels =
+    std::is_same_v<W, double> && (std::is_same_v<KernelScalar<T>, float> || std::is_same_v<KernelScalar<T>, double>);
+
+/// In memory as the kernels read and write: in their scalar, side by side in one direction.
+template <class T>
+concept KernelMemory =
+    DenseArray<T> && in_memory<T> && std::is_same_v<std::remove_const_t<typename T::Scalar>, KernelScalar<T>> &&
+    int(T::InnerStrideAtCompileTime) == 1;
+
+/// ... in that of the rows, or of the classes.
+template <class T>
+concept ContiguousRows = KernelMemory<T> && (is_sample<T> || row_major<T>);
+template <class T>
+concept ContiguousClasses = KernelMemory<T> && !is_sample<T> && !row_major<T>;
+
+/// Whether what belongs to a row of the logits stands side by side in `Out` as well.
+template <class Logits, class Out>
+concept SameRows = ContiguousRows<Out> && is_sample<Out> == is_sample<Logits>;
+
+template <class Logits, class W>
+Way way_of(Index classes) {
+  if constexpr (has_kernels<Logits, W>) {
+    if (kernels<KernelScalar<Logits>>() == nullptr || classes > most_kernel_classes) return Way::portable;
+    if (ContiguousClasses<Logits>) return Way::strips;
+    if (!is_sample<Logits> && classes <= most_tile_classes) return Way::strips;
+    if (is_sample<Logits> && classes < least_row_classes) return Way::portable;
+    return ContiguousRows<Logits> || classes <= scratch_size ? Way::rows : Way::portable;
+  } else {
+    return Way::portable;
+  }
+}
+
+/// So many rows at a time: all the columns have, or what fits the scratch.
+template <class Logits>
+int rows_in_strip(Index classes) {
+  if (ContiguousClasses<Logits>) return strip_rows;
+  return int(std::clamp(scratch_size / classes / 16 * 16, Index{16}, Index{strip_rows}));
+}
+
+/// Chunks are multiples of this: whole strips, or of columns half of one, so that many rows make more than one chunk.
+template <class Logits>
+Index grain_of(Way way, Index classes) {
+  if (way != Way::strips) return 1;
+  return ContiguousClasses<Logits> ? strip_rows / 2 : rows_in_strip<Logits>(classes);
+}
+
+/// Row i in the kernels' scalar, `stride` apart.
+template <class Logits, class T>
+void pack(const Rows<Logits>& rows, Index i, T* to, Index stride, Index classes) {
+  const auto z = rows(i, Row<T>{to, stride, classes});
+  if constexpr (in_memory<Logits>) {
+    for (Index k = 0; k < classes; ++k) to[k * stride] = static_cast<T>(widen(z[k]));
+  }
+}
+
+template <class T, class Out>
+void unpack(const T* from, Index stride, const Row<Out>& to) {
+  for (Index k = 0; k < to.size; ++k) to[k] = narrow<Out>(from[k * stride]);
+}
+
+}  // namespace xent::detail
