@@ -109,8 +109,9 @@ TEMPLATE_LIST_TEST_CASE("one-hot targets are labels", "[targets]", Reals32And64)
       Rows<TestType> const targets = one_hot_rows<TestType>(labels, cols);
       auto const by_label = xent::softmax_cross_entropy_with_gradient<Reduction::none>(logits, labels);
       auto const by_target = xent::softmax_cross_entropy_with_gradient<Reduction::none>(logits, targets);
-      CHECK(close(by_target.loss, by_label.loss, 1));
-      CHECK(close(by_target.gradient, by_label.gradient, 1));
+      // Each has its own arithmetic and its own 4 ulp; the exact results, in the line below, are the same.
+      CHECK(close(by_target.loss, by_label.loss, 4));
+      CHECK(close(by_target.gradient, by_label.gradient, 4));
       check_both_orders<TestType>(logits, targets, {});
     }
 }

@@ -3,12 +3,12 @@
 # floors stand.
 set -euo pipefail
 floors=(
-  "version concepts reduction detail/parallel detail/kernel/constants detail/kernel/lanes.inl detail/kernel/elements.inl detail/kernel/rows.inl detail/kernel/strips.inl detail/kernel/tiles.inl"
+  "version concepts reduction detail/parallel detail/kernel/constants detail/kernel/lanes.inl detail/kernel/dense.inl detail/kernel/elements.inl detail/kernel/rows.inl detail/kernel/strips.inl detail/kernel/tiles.inl"
   "options detail/scalar detail/kernel/kernels.inl"
   "detail/access detail/accumulate detail/logistic detail/kernel/dispatch"
   "detail/check detail/reduce detail/row_partition"
   "detail/ways detail/terms detail/loss log_partition"
-  "detail/rows detail/strips detail/blocks"
+  "detail/rows detail/strips detail/blocks detail/dense"
   "detail/engine detail/elements"
   "detail/element_terms softmax log_softmax logsumexp sigmoid one_hot argmax divergence units"
   "softmax_cross_entropy sigmoid_cross_entropy nll_loss focal_loss"

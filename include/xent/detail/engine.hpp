@@ -6,12 +6,14 @@
 #include <xent/detail/access.hpp>
 #include <xent/detail/accumulate.hpp>
 #include <xent/detail/check.hpp>
+#include <xent/detail/dense.hpp>
 #include <xent/detail/parallel.hpp>
 #include <xent/detail/reduce.hpp>
 #include <xent/detail/row_partition.hpp>
 #include <xent/detail/rows.hpp>
 #include <xent/detail/scalar.hpp>
 #include <xent/detail/strips.hpp>
+#include <xent/detail/terms.hpp>
 #include <xent/detail/ways.hpp>
 #include <xent/reduction.hpp>
 
@@ -121,8 +123,8 @@ V softmax_row(const Row<Scalar>& z, const Terms& terms, const Rule& rule, Index 
     if constexpr (!std::is_same_v<GradientRow, NoGradient>) fill(gradient, quiet_nan<V>());
     return quiet_nan<V>();
   }
-  if constexpr (requires { terms.label_alone(); }) {
-    if (terms.label_alone()) {
+  if constexpr (requires { terms.label(i); }) {
+    if (!terms.smoothed()) {
       return label_row(partition, z, terms.label(i), terms.weight(i), rule, i, divisor, gradient);
     }
   }
@@ -192,6 +194,99 @@ void label_losses(Work& work, Gradient& gradient, const Terms& terms, Index begi
   }
 }
 
+/// The targets, or NoTargets for labels.
+template <class Terms>
+decltype(auto) targets_of(const Terms& terms) {
+  if constexpr (requires { terms.targets(); }) {
+    return (terms.targets());
+  } else {
+    return NoTargets{};
+  }
+}
+
+/// A label in rows of dense coefficients: what its class has beyond the others', and in all.
+struct DenseLabel {
+  double logit;
+  double more;
+  double coefficient;
+};
+
+/// The loss of row j of a strip after its sums. Fills in what the gradient needs, and says apart what it is at the label.
+template <class Rule>
+double dense_outcome(DenseStrip& s, int j, Index i, const DenseLabel* label, const Rule& rule, double divisor,
+                     double& at_label) {
+  const auto partition = RowPartition<double>::of(static_cast<float>(s.max[j]), {s.exps[j], 0, s.ties[j], s.max[j], 0});
+  if (!partition.regular()) return quiet_nan<double>();
+  RowFacts<double> facts{partition.logsumexp<double>(), 0, 0, 0};
+  const bool leads = label != nullptr && label->logit == s.max[j];
+  if (label != nullptr) {
+    facts = partition.facts<double>(0, label->logit);
+    if (label->more != 0) s.loss[j] += label->more * (s.max[j] - label->logit);
+    (leads ? s.leading : s.others)[j] += label->more;
+  }
+  const double all = s.others[j] + s.leading[j];
+  const RowOutcome<double> outcome = rule(facts, i, s.loss[j] + all * partition.log_sum());
+  s.share[j] = partition.unit<double>();
+  s.beside[j] = partition.others<double>(0, s.max[j]);
+  s.all[j] = all + outcome.surplus;
+  s.rest[j] = s.others[j] + outcome.surplus;
+  s.scale[j] = outcome.scale / divisor;
+  if (label != nullptr) {
+    const double b = label->coefficient;
+    at_label = s.scale[j] * (leads ? (s.rest[j] + (s.leading[j] - b)) * facts.probability - b * s.beside[j]
+                                   : s.all[j] * facts.probability - b);
+  }
+  return outcome.loss;
+}
+
+/// The losses of rows [begin, end) with a coefficient for each class, or with a rule that needs more digits than a float has.
+template <bool sample, class Work, class Gradient, class Terms, class Rule, class Take>
+void dense_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule& rule, Index begin, Index end,
+                  double divisor, const Take& take) {
+  constexpr bool has_labels = requires { terms.label(begin); };
+  constexpr bool with_gradient = !std::is_same_v<Gradient, NoGradient>;
+  Index labels[strip_rows];
+  double loss[strip_rows];
+  double at_label[strip_rows];
+  DenseStrip& s = work.strip();
+  for (Index first = begin; first < end; first += work.most_rows()) {
+    const int rows = int(std::min(end - first, Index(work.most_rows())));
+    work.load(first, rows);
+    if (terms.smoothed()) work.count();
+    for (int j = 0; j < rows; ++j) {
+      s.kept[j] = terms.kept(first + j);
+      s.even[j] = terms.smoothed() ? terms.even(first + j, s.unmasked[j]) : 0.0;
+    }
+    work.sum();
+    for (int j = 0; j < rows; ++j) {
+      const Index i = first + j;
+      labels[j] = -1;
+      loss[j] = 0;
+      if (terms.absent(i)) continue;
+      if constexpr (has_labels) {
+        const Index y = labels[j] = terms.label(i);
+        const double z = work.logit(j, y);
+        const double even = z > -infinity<double>() ? s.even[j] * weight_at<double>(terms.class_weights(), y) : 0.0;
+        const DenseLabel label{z, terms.weight(i), terms.weight(i) + even};
+        loss[j] = dense_outcome(s, j, i, &label, rule, divisor, at_label[j]);
+      } else {
+        loss[j] = dense_outcome(s, j, i, nullptr, rule, divisor, at_label[j]);
+      }
+    }
+    take(first, rows, loss);
+    if constexpr (with_gradient) {
+      work.write_gradient(labels, at_label);
+      for (int j = 0; j < rows; ++j) {
+        if (terms.absent(first + j)) {
+          fill(cells<sample>(gradient).row(first + j), 0.0);
+        } else if (is_nan(loss[j])) {
+          fill(cells<sample>(gradient).row(first + j), quiet_nan<double>());
+        }
+      }
+    }
+  }
+}
+
 /// Every loss of the softmax family: sum_k b_k nll_k for each row, with b from `terms`, shaped by `rule`.
 /// `gradient` has the right shape by now, or is NoGradient. It may be the logits' own storage: z_k is read before g_k is
 /// written. Logits that are an expression are evaluated once, into the row of the gradient where there is one.
@@ -201,6 +296,7 @@ auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, 
   using Result = ResultScalar<Logits>;
   constexpr bool with_gradient = !std::is_same_v<Gradient, NoGradient>;
   constexpr bool sample = is_sample<Logits>;
+  constexpr bool has_labels = requires { terms.label(Index(0)); };
   const Rows<Logits> logit_rows(logits);
   const auto row_loss = [&](Index i, const V& divisor) {
     const auto g = gradient_row<sample>(gradient, i);
@@ -214,22 +310,39 @@ auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, 
   const auto clear = [&](Index i) {
     if constexpr (with_gradient) fill(gradient_row<sample>(gradient, i), V(0));
   };
-  Way way = Way::portable;
-  if constexpr (requires { terms.label_alone(); }) {
-    if (terms.label_alone() && !rule.magnifies()) way = way_of<Logits, W>(class_count(logits));
-  }
-  const auto losses = [&](Index begin, Index end, const V& divisor, const auto& take) {
-    with_work<with_gradient, W>(
-        way, logits, gradient,
-        [&](auto& work) {
-          if constexpr (requires { terms.label_alone(); }) {
-            label_losses<sample>(work, gradient, terms, begin, end, divisor, take);
-          }
-        },
-        [&] { each_row(terms, begin, end, divisor, row_loss, clear, take); });
+  const auto portably = [&](Index begin, Index end, const V& divisor, const auto& take) {
+    each_row(terms, begin, end, divisor, row_loss, clear, take);
   };
-  return reduce_chunks<R, Result, V, threads_allowed<Logits>, RowResults<Logits>>(
-      row_count(logits), class_count(logits), grain_of<Logits>(way, class_count(logits)), terms, losses, clear);
+  const Index classes = class_count(logits);
+  const auto reduce = [&](Way way, const auto& losses) {
+    return reduce_chunks<R, Result, V, threads_allowed<Logits>, RowResults<Logits>>(
+        row_count(logits), classes, grain_of<Logits>(way, classes), terms, losses, clear);
+  };
+  if constexpr (has_kernels<Logits, W> && has_labels) {
+    if (!terms.smoothed() && !rule.magnifies()) {
+      const Way way = way_of<Logits, W>(classes);
+      return reduce(way, [&](Index begin, Index end, const V& divisor, const auto& take) {
+        with_work<with_gradient, W>(
+            way, logits, gradient,
+            [&](auto& work) { label_losses<sample>(work, gradient, terms, begin, end, divisor, take); },
+            [&] { portably(begin, end, divisor, take); });
+      });
+    }
+  }
+  const auto& targets = targets_of(terms);
+  using Targets = std::remove_cvref_t<decltype(targets)>;
+  if constexpr (has_dense_kernels<Logits, Targets>()) {
+    const Way way = dense_way_of<Logits, Targets, Gradient>(classes);
+    const float* const weights = terms.class_weights().empty() ? nullptr : &terms.class_weights()[0];
+    return reduce(way, [&](Index begin, Index end, const V& divisor, const auto& take) {
+      with_dense_work(
+          way, logits, targets, weights, gradient,
+          [&](auto& work) { dense_losses<sample>(work, gradient, terms, rule, begin, end, divisor, take); },
+          [&] { portably(begin, end, divisor, take); });
+    });
+  } else {
+    return reduce(Way::portable, portably);
+  }
 }
 
 /// Reduces all rows and calls by_rows(work, first, rows) for those that a work has reduced together, or by_row(i, partition, z).

@@ -40,9 +40,12 @@ class LabelTerms {
   /// What row i adds to the divisor of the mean.
   V share(Index i) const { return sample_weight(i) * weight_at<V>(class_weights_, label_(i)); }
 
-  /// Whether the label's coefficient is the only one, and that coefficient.
-  bool label_alone() const { return smoothing_ == V(0); }
-  V weight(Index i) const { return share(i); }
+  /// The coefficients in parts: that of the label alone, then for every class w_k (kept(i) t_k + even(i, C')), without targets.
+  V weight(Index i) const { return share(i) * (V(1) - smoothing_); }
+  V kept(Index) const { return V(0); }
+  V even(Index i, const V& unmasked) const { return sample_weight(i) * smoothing_ / unmasked; }
+  bool smoothed() const { return smoothing_ != V(0); }
+  const WeightVector<Scalar>& class_weights() const { return class_weights_; }
 
   struct RowTerms {
     Index label;
@@ -57,8 +60,7 @@ class LabelTerms {
   };
 
   RowTerms row(Index i, Index unmasked) const {
-    const V kept = V(1) - smoothing_;
-    return {label_(i), share(i) * kept, sample_weight(i) * smoothing_ / V(double(unmasked)), class_weights_};
+    return {label_(i), weight(i), even(i, V(double(unmasked))), class_weights_};
   }
 
  private:
@@ -75,7 +77,8 @@ class TargetTerms {
  public:
   TargetTerms(const Targets& targets, const WeightVector<Scalar>& class_weights,
               const WeightVector<Scalar>& sample_weights, const Scalar& smoothing)
-      : targets_(targets),
+      : array_(targets),
+        targets_(targets),
         class_weights_(class_weights),
         sample_weights_(sample_weights),
         smoothing_(widen(smoothing)) {}
@@ -83,6 +86,13 @@ class TargetTerms {
   bool absent(Index i) const { return !sample_weights_.empty() && sample_weights_[i] == Scalar(0); }
   V sample_weight(Index i) const { return weight_at<V>(sample_weights_, i); }
   V share(Index i) const { return sample_weight(i); }
+
+  /// The coefficients in parts: w_k (kept(i) t_k + even(i, C')).
+  V kept(Index i) const { return sample_weight(i) * (V(1) - smoothing_); }
+  V even(Index i, const V& unmasked) const { return sample_weight(i) * smoothing_ / unmasked; }
+  bool smoothed() const { return smoothing_ != V(0); }
+  const Targets& targets() const { return array_; }
+  const WeightVector<Scalar>& class_weights() const { return class_weights_; }
 
   struct RowTerms {
     const TargetTerms& terms;
@@ -101,6 +111,7 @@ class TargetTerms {
   RowTerms row(Index i, Index unmasked) const { return {*this, i, sample_weight(i), smoothing_ / V(double(unmasked))}; }
 
  private:
+  const Targets& array_;
   Coefficients<Targets, sample> targets_;
   const WeightVector<Scalar>& class_weights_;
   const WeightVector<Scalar>& sample_weights_;

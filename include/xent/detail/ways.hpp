@@ -65,11 +65,14 @@ Way way_of(Index classes) {
   }
 }
 
-/// So many rows at a time: all the columns have, or what fits the scratch.
+/// So many rows fit the scratch.
+inline int rows_in_scratch(Index classes) {
+  return int(std::clamp(scratch_size / classes / 16 * 16, Index{16}, Index{strip_rows}));
+}
+
 template <class Logits>
 int rows_in_strip(Index classes) {
-  if (ContiguousClasses<Logits>) return strip_rows;
-  return int(std::clamp(scratch_size / classes / 16 * 16, Index{16}, Index{strip_rows}));
+  return ContiguousClasses<Logits> ? strip_rows : rows_in_scratch(classes);
 }
 
 /// Chunks are multiples of this: whole strips, or of columns half of one, so that many rows make more than one chunk.

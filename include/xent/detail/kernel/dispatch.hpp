@@ -58,6 +58,38 @@ struct Kernels {
   void (*scatter)(const T* strip, std::ptrdiff_t stride, int classes, int rows, T* out, std::ptrdiff_t row_stride);
 };
 
+/// Rows with a coefficient for each class, see dense.inl. What the passes are told, and what they find:
+struct DenseStrip {
+  alignas(64) double max[strip_rows];
+  alignas(64) double kept[strip_rows];
+  alignas(64) double even[strip_rows];
+  alignas(64) double unmasked[strip_rows];  // the number of logits that are not -inf
+  alignas(64) double exps[strip_rows];      // the sum of exp(z - max) over all z < max
+  alignas(64) double ties[strip_rows];      // the number of z = max
+  alignas(64) double loss[strip_rows];      // the sum of b (max - z)
+  alignas(64) double others[strip_rows];    // the sum of b over all z < max
+  alignas(64) double leading[strip_rows];   // the sum of b over all z = max
+  alignas(64) double share[strip_rows];     // 1 / (1 + tail), and for the gradient scale (all p - b):
+  alignas(64) double beside[strip_rows];    // tail / (1 + tail)
+  alignas(64) double all[strip_rows];
+  alignas(64) double rest[strip_rows];  // all without `leading`
+  alignas(64) double scale[strip_rows];
+};
+
+struct DenseTable {
+  using Row = void (*)(const float* z, const float* t, const float* w, std::ptrdiff_t classes, DenseStrip& strip,
+                       float* out);
+  using Strip = void (*)(const float* z, std::ptrdiff_t z_stride, const float* t, std::ptrdiff_t t_stride,
+                         const float* w, std::ptrdiff_t classes, int rows, DenseStrip& strip, float* out,
+                         std::ptrdiff_t out_stride);
+  Row row_count;
+  Row row_sums;
+  Row row_gradient;
+  Strip strip_count;
+  Strip strip_sums;
+  Strip strip_gradient;
+};
+
 /// What the kernel of the binary cross-entropy is told about a block of elements: targets become kept t + even, and the
 /// elements' weights, all 1 where there are none.
 struct BinaryTerms {

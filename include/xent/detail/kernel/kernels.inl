@@ -3,6 +3,7 @@
 
 #include <xent/detail/kernel/lanes.inl>  // the ground of the others
 
+#include <xent/detail/kernel/dense.inl>
 #include <xent/detail/kernel/elements.inl>
 #include <xent/detail/kernel/rows.inl>
 #include <xent/detail/kernel/strips.inl>
@@ -27,4 +28,12 @@ struct TableOf<BinaryKernels, bytes> {
   using F = typename E::Function;
   static constexpr BinaryKernels value{&E::template map<F::sigmoid>, &E::template map<F::log_sigmoid>,
                                        &E::template map<F::softplus>, &E::binary};
+};
+
+template <int bytes>
+struct TableOf<DenseTable, bytes> {
+  using D = DenseKernels<bytes>;
+  static constexpr DenseTable value{&D::template row<DenseCount>,   &D::template row<DenseSums>,
+                                    &D::template row<DenseGradient>, &D::template strip<DenseCount>,
+                                    &D::template strip<DenseSums>,  &D::template strip<DenseGradient>};
 };

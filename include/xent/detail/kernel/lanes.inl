@@ -155,7 +155,7 @@ struct Total {
 /// log(1 + x) for x >= 0: k ln 2 + 2 atanh(f) with 1 + x = 2^k m, m in [0.7, 1.42), f = (m - 1) / (m + 1), where m - 1 is x
 /// itself for k = 0, so that small x keep their digits. Relative error 1e-14: for results in float.
 template <int bytes>
-typename VectorOf<double, bytes>::type log1p(typename VectorOf<double, bytes>::type x) {
+[[gnu::always_inline]] inline typename VectorOf<double, bytes>::type log1p(typename VectorOf<double, bytes>::type x) {
   using L = Lanes<double, bytes>;
   using Bits = typename L::Bits;
   const auto bits = reinterpret_cast<Bits>(x + 1.0);
@@ -172,7 +172,7 @@ typename VectorOf<double, bytes>::type log1p(typename VectorOf<double, bytes>::t
 
 /// exp(-x) for x >= 0
 template <int bytes>
-typename VectorOf<double, bytes>::type exp_of_minus(typename VectorOf<double, bytes>::type x) {
+[[gnu::always_inline]] inline typename VectorOf<double, bytes>::type exp_of_minus(typename VectorOf<double, bytes>::type x) {
   using L = Lanes<double, bytes>;
   const auto z = L::larger(L::set(-800.0), -x);
   const auto n = L::round(z * L::K::log2_e);
