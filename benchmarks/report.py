@@ -103,8 +103,9 @@ def noise(groups):
 
 def heading(head, groups):
     versions = ", ".join(f"{key} {head[key]}" for key in ("Eigen", "torch", "oneDNN") if key in head)
+    isa = head["XENT_FORCE_ISA"] or "chosen by the library"
     lines = [f"{head['date']}, xent {head['revision']}, {head['CPU']}, core {head['core']}",
-             f"{head['compiler']} {head['flags']}, {versions}",
+             f"{head['compiler']} {head['flags']}, {versions}; instruction set: {isa}",
              f"{head['rounds']} rounds of {head['seconds']} s, {head['took']} s in all; {noise(groups)}"]
     if head["quick"]:
         lines.append("A QUICK RUN: it shows that everything works, the figures mean nothing.")

@@ -115,7 +115,8 @@ def main():
     progress("")
 
     head = {"date": datetime.date.today().isoformat(), "CPU": cpu_model(), "core": core, "revision": revision(),
-            "rounds": rounds, "seconds": seconds, "quick": options.quick, "took": round(time.monotonic() - start)}
+            "XENT_FORCE_ISA": os.environ.get("XENT_FORCE_ISA", ""), "rounds": rounds, "seconds": seconds,
+            "quick": options.quick, "took": round(time.monotonic() - start)}
     head |= {key: context[key] for key in ("compiler", "flags", "Eigen", "torch", "oneDNN") if key in context}
     results = {"head": head, "groups": groups, "compile": compiling}
     (options.out / "results.json").write_text(json.dumps(results, indent=1))

@@ -17,7 +17,7 @@
 #include <xent/detail/ways.hpp>
 #include <xent/reduction.hpp>
 
-#include <algorithm>  // std::min
+#include <algorithm>  // std::fill_n, std::min
 #include <type_traits>
 
 namespace xent::detail {
@@ -169,15 +169,20 @@ void label_losses(Work& work, Gradient& gradient, const Terms& terms, Index begi
   Index label[strip_rows];
   V weight[strip_rows];
   V loss[strip_rows];
+  std::fill_n(weight, strip_rows, V(1));
   for (Index first = begin; first < end; first += work.most_rows()) {
     const int rows = int(std::min(end - first, Index(work.most_rows())));
     work.load(first, rows);
     bool complete = true;
-    for (int j = 0; j < rows; ++j) {
-      const bool missing = terms.absent(first + j);
-      complete = complete && !missing;
-      label[j] = missing ? absent : terms.label(first + j);
-      weight[j] = missing ? V(0) : terms.weight(first + j);
+    if (terms.plain()) {
+      for (int j = 0; j < rows; ++j) label[j] = terms.label(first + j);
+    } else {
+      for (int j = 0; j < rows; ++j) {
+        const bool missing = terms.absent(first + j);
+        complete = complete && !missing;
+        label[j] = missing ? absent : terms.label(first + j);
+        weight[j] = missing ? V(0) : terms.weight(first + j);
+      }
     }
     work.find_losses(label, weight, divisor, loss);
     for (int j = 0; !complete && j < rows; ++j) loss[j] = label[j] == absent ? V(0) : loss[j];

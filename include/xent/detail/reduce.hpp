@@ -51,6 +51,9 @@ V mean_divisor(const Terms& terms, Index rows) {
   if constexpr (R != Reduction::mean) {
     return V(1);
   } else {
+    if constexpr (requires { terms.plain(); }) {
+      if (terms.plain()) return V(double(rows));
+    }
     Sum<V> total;
     for (Index i = 0; i < rows; ++i) {
       if (!terms.absent(i)) total.add(terms.share(i));

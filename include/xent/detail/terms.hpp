@@ -34,6 +34,9 @@ class LabelTerms {
            (!sample_weights_.empty() && sample_weights_[i] == Scalar(0));
   }
 
+  /// Whether all rows count, and alike.
+  bool plain() const { return !ignore_index_ && class_weights_.empty() && sample_weights_.empty(); }
+
   Index label(Index i) const { return label_(i); }
   V sample_weight(Index i) const { return weight_at<V>(sample_weights_, i); }
 
@@ -84,6 +87,7 @@ class TargetTerms {
         smoothing_(widen(smoothing)) {}
 
   bool absent(Index i) const { return !sample_weights_.empty() && sample_weights_[i] == Scalar(0); }
+  bool plain() const { return sample_weights_.empty(); }
   V sample_weight(Index i) const { return weight_at<V>(sample_weights_, i); }
   V share(Index i) const { return sample_weight(i); }
 

@@ -79,7 +79,7 @@ int rows_in_strip(Index classes) {
 template <class Logits>
 Index grain_of(Way way, Index classes) {
   if (way != Way::strips) return 1;
-  return ContiguousClasses<Logits> ? strip_rows / 2 : rows_in_strip<Logits>(classes);
+  return ContiguousClasses<Logits> ? strip_rows : rows_in_strip<Logits>(classes);
 }
 
 /// Row i in the kernels' scalar, `stride` apart.

@@ -23,7 +23,7 @@ struct DensePass {
     }
   }
 
-  Reg coefficient(Reg z, Reg t, Reg w) const {
+  [[gnu::always_inline]] Reg coefficient(Reg z, Reg t, Reg w) const {
     return w * (t * kept + (z > -ExpConstants<double>::infinity ? even : Reg{}));
   }
 };
@@ -37,7 +37,7 @@ struct DenseCount : DensePass<bytes, wide> {
   Reg unmasked;
 
   DenseCount(const DenseStrip& s, int row) : Pass(s, row), unmasked(Reg{}) {}
-  Reg take(Reg z, Reg, Reg) {
+  [[gnu::always_inline]] Reg take(Reg z, Reg, Reg) {
     unmasked += z > -ExpConstants<double>::infinity ? Pass::L::set(1.0) : Reg{};
     return z;
   }
@@ -54,7 +54,7 @@ struct DenseSums : DensePass<bytes, wide> {
   DenseSums(const DenseStrip& s, int row)
       : Pass(s, row), exps(Reg{}), ties(Reg{}), loss(Reg{}), others(Reg{}), leading(Reg{}) {}
 
-  Reg take(Reg z, Reg t, Reg w) {
+  [[gnu::always_inline]] Reg take(Reg z, Reg t, Reg w) {
     const Reg margin = this->max - z;
     const Reg b = this->coefficient(z, t, w);
     const auto leads = z >= this->max;
@@ -92,7 +92,7 @@ struct DenseGradient : DensePass<bytes, wide> {
         leading(Pass::field(s.leading, row)),
         scale(Pass::field(s.scale, row)) {}
 
-  Reg take(Reg z, Reg t, Reg w) const {
+  [[gnu::always_inline]] Reg take(Reg z, Reg t, Reg w) const {
     const Reg b = this->coefficient(z, t, w);
     const Reg p = exp_of_minus<bytes>(this->max - z) * share;
     return scale * (z >= this->max ? (rest + (leading - b)) * p - b * beside : all * p - b);
@@ -138,7 +138,7 @@ struct DenseKernels {
 
  private:
   /// The first `left` of them, if that does not fill a register, then `fill`.
-  static Reg read(const float* x, std::ptrdiff_t left, float fill) {
+  [[gnu::always_inline]] static Reg read(const float* x, std::ptrdiff_t left, float fill) {
     Narrow half;
     if (left >= L::count) {
       __builtin_memcpy(&half, x, sizeof(half));
@@ -148,7 +148,7 @@ struct DenseKernels {
     return __builtin_convertvector(half, Reg);
   }
 
-  static void write(Reg x, float* out, std::ptrdiff_t left) {
+  [[gnu::always_inline]] static void write(Reg x, float* out, std::ptrdiff_t left) {
     const Narrow half = __builtin_convertvector(x, Narrow);
     if (left >= L::count) {
       __builtin_memcpy(out, &half, sizeof(half));

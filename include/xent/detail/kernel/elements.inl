@@ -50,19 +50,19 @@ struct ElementKernels {
   }
 
  private:
-  static Reg read(const float* x) {
+  [[gnu::always_inline]] static Reg read(const float* x) {
     Narrow half;
     __builtin_memcpy(&half, x, sizeof(half));
     return __builtin_convertvector(half, Reg);
   }
 
-  static void write(Reg x, float* out) {
+  [[gnu::always_inline]] static void write(Reg x, float* out) {
     const Narrow half = __builtin_convertvector(x, Narrow);
     __builtin_memcpy(out, &half, sizeof(half));
   }
 
   template <Function f>
-  static Reg value(Reg z) {
+  [[gnu::always_inline]] static Reg value(Reg z) {
     const Reg magnitude = z < 0.0 ? -z : z;
     const Reg e = exp_of_minus<bytes>(magnitude);
     if constexpr (f == Function::sigmoid) {
@@ -74,7 +74,7 @@ struct ElementKernels {
     }
   }
 
-  static Reg losses(const float* logit, const float* target, int i, const BinaryTerms& terms, double scale, float* slope,
+  [[gnu::always_inline]] static Reg losses(const float* logit, const float* target, int i, const BinaryTerms& terms, double scale, float* slope,
                     float* loss) {
     const Reg z = read(logit);
     const Reg t = read(target);

@@ -73,30 +73,42 @@ struct Lanes {
     return lane[0];
   }
 
-  static Reg round(Reg x) {
+  [[gnu::always_inline]] static Reg round(Reg x) {
     Reg y = x + K::to_integer;
     hide(y);
     return y - K::to_integer;
   }
 
   /// p 2^n for integers n, by the bits of 2^n; 0 where 2^n would be subnormal.
-  static Reg scale(Reg p, Reg n) {
+  [[gnu::always_inline]] static Reg scale(Reg p, Reg n) {
     const Reg biased = larger(n, set(-K::bias)) + K::to_exponent;
     return p * reinterpret_cast<Reg>(reinterpret_cast<Bits>(biased) << K::mantissa_bits);
   }
 
-  /// exp(r) - 1 for |r| <= ln(2) / 2
-  static Reg exp_rest(Reg r) {
-    Reg q = r * K::polynomial[0] + K::polynomial[1];
-    for (int i = 2; i < K::terms; ++i) q = q * r + K::polynomial[i];
-    return r * r * q + r;
+  /// The polynomial with these coefficients, highest power first. A recursion, since at -O2 a loop would stay one.
+  template <std::size_t n>
+  [[gnu::always_inline]] static Reg polynomial(const T (&c)[n], Reg x) {
+    return horner<1>(c, x, set(c[0]));
   }
 
+  /// exp(r) - 1 for |r| <= ln(2) / 2
+  [[gnu::always_inline]] static Reg exp_rest(Reg r) { return r * r * polynomial(K::polynomial, r) + r; }
+
   /// x - n ln 2
-  static Reg reduced(Reg x, Reg n) {
+  [[gnu::always_inline]] static Reg reduced(Reg x, Reg n) {
     Reg r = x - n * K::ln2_high;
     hide(r);
     return r - n * K::ln2_low;
+  }
+
+ private:
+  template <std::size_t i, std::size_t n>
+  [[gnu::always_inline]] static Reg horner(const T (&c)[n], Reg x, Reg sum) {
+    if constexpr (i < n) {
+      return horner<i + 1>(c, x, sum * x + c[i]);
+    } else {
+      return sum;
+    }
   }
 };
 
@@ -165,9 +177,8 @@ template <int bytes>
   const auto above = k == 0.0 ? x : mantissa - 1.0;
   const auto f = above / (above + 2.0);
   const auto square = f * f;
-  auto series = square * (2.0 / 15) + 2.0 / 13;
-  for (int odd = 11; odd >= 1; odd -= 2) series = series * square + 2.0 / odd;
-  return k * 0.693147180559945309417 + f * series;
+  constexpr double atanh[8] = {2.0 / 15, 2.0 / 13, 2.0 / 11, 2.0 / 9, 2.0 / 7, 2.0 / 5, 2.0 / 3, 2.0};
+  return k * 0.693147180559945309417 + f * L::polynomial(atanh, square);
 }
 
 /// exp(-x) for x >= 0

@@ -18,6 +18,7 @@ struct StripPass {
   template <int n>
   [[gnu::always_inline]] Reg sum(const T* z, T* kept) {
     if constexpr (n == 1) {
+      prefetch(z, K::tree * stride);
       const Reg logit = L::load(z);
       const Reg e = exp(logit);
       if (kept != nullptr) L::store(kept, e);
@@ -171,7 +172,10 @@ struct StripKernels {
 
   static void update_maximum(const T* z, std::ptrdiff_t stride, int classes, T* max) {
     Reg most = L::load(max);
-    for (int k = 0; k < classes; ++k) most = L::larger(L::load(z + k * stride), most);
+    for (int k = 0; k < classes; ++k) {
+      prefetch(z, (k + K::tree) * stride);
+      most = L::larger(L::load(z + k * stride), most);
+    }
     L::store(max, most);
   }
 

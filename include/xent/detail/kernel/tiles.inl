@@ -12,13 +12,14 @@ struct TileKernels {
   /// From `rows` rows of `classes` logits each, row_stride apart, to a class-major strip.
   static void gather(const T* z, std::ptrdiff_t row_stride, int classes, int rows, T* strip, std::ptrdiff_t stride) {
     int row = 0;
-    for (; classes >= block && row + L::count <= rows; row += L::count) {
+    const bool narrow = classes < block;  // then a block ends in the row after
+    for (; classes > 1 && row + L::count + (narrow ? 1 : 0) <= rows; row += L::count) {
       for (int k = 0; k < classes; k += block) {
-        const int at = k < classes - block ? k : classes - block;
+        const int at = narrow || k < classes - block ? k : classes - block;
         Reg x[4];
         for (int j = 0; j < block; ++j) x[j] = collect<blocks>(z + (row + j) * row_stride + at, block * row_stride);
         transpose(x);
-        for (int j = 0; j < block; ++j) L::store(strip + (at + j) * stride + row, x[j]);
+        for (int j = 0; j < block && j < classes; ++j) L::store(strip + (at + j) * stride + row, x[j]);
       }
     }
     for (; row < rows; ++row) {
@@ -29,6 +30,12 @@ struct TileKernels {
   /// And back.
   static void scatter(const T* strip, std::ptrdiff_t stride, int classes, int rows, T* out, std::ptrdiff_t row_stride) {
     int row = 0;
+    for (; classes == 2 && row_stride == 2 && row + L::count <= rows; row += L::count) {
+      const Reg first = L::load(strip + row);
+      const Reg second = L::load(strip + stride + row);
+      L::store(out + 2 * row, alternate<0>(first, second, std::make_integer_sequence<int, L::count>()));
+      L::store(out + 2 * row + L::count, alternate<1>(first, second, std::make_integer_sequence<int, L::count>()));
+    }
     for (; classes >= block && row + L::count <= rows; row += L::count) {
       for (int k = 0; k < classes; k += block) {
         const int at = k < classes - block ? k : classes - block;
@@ -76,6 +83,12 @@ struct TileKernels {
   template <int from, class X, int... i>
   static auto part(X x, std::integer_sequence<int, i...>) {
     return __builtin_shufflevector(x, x, (from + i)...);
+  }
+
+  /// The lower (or upper) half of a and b, interleaved.
+  template <int half, int... i>
+  static Reg alternate(Reg a, Reg b, std::integer_sequence<int, i...>) {
+    return __builtin_shufflevector(a, b, (half * L::count / 2 + i / 2 + i % 2 * L::count)...);
   }
 
   /// The low (or high) halves of each block of a and b, interleaved.
