@@ -29,7 +29,8 @@ class DenseSource {
       if constexpr (ContiguousRows<T> && !is_sample<T>) {
         const auto all = cells<false>(x_);
         if (class_stride > 1) {
-          kernels<float>()->gather(all.row(begin).data, all.row_stride, int(classes_), rows, scratch_, class_stride);
+          kernels<TileTable<float>>().gather(all.row(begin).data, all.row_stride, int(classes_), rows, scratch_,
+                                             class_stride);
           return;
         }
       }
@@ -68,10 +69,11 @@ class DenseSource<NoTargets, copies> {
 template <class Logits, class Targets, class Out, bool strips, bool copies>
 class DenseWork {
  public:
+  using Table = std::conditional_t<strips, DenseStripTable, DenseRowTable>;
   static constexpr bool writes = !std::is_same_v<Out, NoGradient>;
 
   DenseWork(const Logits& logits, const Targets& targets, const float* class_weights, Out& out)
-      : kernels_(*kernel_table<DenseTable>()),
+      : kernels_(kernels<Table>()),
         logits_(logits),
         targets_(targets),
         weights_(class_weights),
@@ -95,17 +97,17 @@ class DenseWork {
   DenseStrip& strip() { return strip_; }
   float logit(int j, Index k) const { return logits_.data()[j + k * logits_.stride()]; }
 
-  void count() { run(kernels_.row_count, kernels_.strip_count, nullptr, 0); }
-  void sum() { run(kernels_.row_sums, kernels_.strip_sums, nullptr, 0); }
+  void count() { run(kernels_.count, nullptr, 0); }
+  void sum() { run(kernels_.sums, nullptr, 0); }
 
   /// Writes the gradient of all rows; class label[j] of row j, where it is not negative, gets at_label[j] instead.
   void write_gradient(const Index* label, const double* at_label) {
     if constexpr (writes) {
       if constexpr (copies) {
-        run(kernels_.row_gradient, kernels_.strip_gradient, logits_.scratch(), logits_.stride());
+        run(kernels_.gradient, logits_.scratch(), logits_.stride());
         for (int j = 0; j < rows_; ++j) unpack(logits_.scratch() + j, logits_.stride(), out_row(j));
       } else {
-        run(kernels_.row_gradient, kernels_.strip_gradient, out_row(0).data, out_row(0).stride);
+        run(kernels_.gradient, out_row(0).data, out_row(0).stride);
       }
       for (int j = 0; j < rows_; ++j) {
         if (label[j] >= 0) out_row(j)[label[j]] = narrow<typename Out::Scalar>(at_label[j]);
@@ -116,21 +118,21 @@ class DenseWork {
  private:
   auto out_row(int j) const { return cells<is_sample<Logits>>(out_).row(begin_ + j); }
 
-  void run(DenseTable::Row row_pass, DenseTable::Strip strip_pass, float* out, Index out_stride) {
+  void run(typename Table::Pass pass, float* out, [[maybe_unused]] Index out_stride) {
     if constexpr (strips) {
-      strip_pass(logits_.data(), logits_.stride(), targets_.data(), targets_.stride(), weights_, classes_, rows_,
-                 strip_, out, out_stride);
+      pass(logits_.data(), logits_.stride(), targets_.data(), targets_.stride(), weights_, classes_, rows_, strip_, out,
+           out_stride);
     } else {
-      row_pass(logits_.data(), targets_.data(), weights_, classes_, strip_, out);
+      pass(logits_.data(), targets_.data(), weights_, classes_, strip_, out);
     }
   }
 
   void find_maxima() {
     float max[strip_rows] = {};
     if constexpr (strips) {
-      kernels<float>()->strip_maximum(logits_.data(), logits_.stride(), classes_, rows_, max);
+      kernels<StripTable<float>>().maximum(logits_.data(), logits_.stride(), classes_, rows_, max);
     } else if (classes_ >= least_row_classes) {
-      max[0] = kernels<float>()->row_maximum(logits_.data(), classes_);
+      max[0] = kernels<RowTable<float>>().maximum(logits_.data(), classes_);
     } else {
       max[0] = -infinity<float>();
       for (Index k = 0; k < classes_; ++k) max[0] = std::max(max[0], logit(0, k));
@@ -138,7 +140,7 @@ class DenseWork {
     for (int j = 0; j < rows_; ++j) strip_.max[j] = max[j];
   }
 
-  const DenseTable& kernels_;
+  const Table& kernels_;
   DenseSource<Logits, copies> logits_;
   DenseSource<Targets, copies> targets_;
   const float* weights_;
@@ -174,7 +176,7 @@ constexpr bool has_dense_kernels() {
 template <class Logits, class Targets, class Out>
 Way dense_way_of(Index classes) {
   if constexpr (has_dense_kernels<Logits, Targets>()) {
-    if (kernel_table<DenseTable>() == nullptr) return Way::portable;
+    if (instruction_set() == InstructionSet::portable) return Way::portable;
     if (!is_sample<Logits> && (columns_in_place<Logits, Targets, Out> || classes <= most_tile_classes))
       return Way::strips;
     if (rows_in_place<Logits, Targets, Out> || classes <= scratch_size) return Way::rows;
@@ -193,9 +195,11 @@ void with_dense_work(Way way, const Logits& logits, const Targets& targets, cons
       use(work);
     }
   } else if (way == Way::rows) {
-    DenseWork<Logits, Targets, Out, false, !rows_in_place<Logits, Targets, Out>> work(logits, targets, class_weights,
-                                                                                      out);
-    use(work);
+    if constexpr (!columns_in_place<Logits, Targets, Out>) {
+      DenseWork<Logits, Targets, Out, false, !rows_in_place<Logits, Targets, Out>> work(logits, targets, class_weights,
+                                                                                        out);
+      use(work);
+    }
   } else {
     portable();
   }

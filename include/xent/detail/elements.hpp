@@ -34,16 +34,16 @@ void map_coefficients(const T& in, Out& out, const Function& f) {
 
 /// The same by a kernel where there is one for this scalar.
 template <RealArray T, class Out, class Function>
-void map_elements(const T& in, Out& out, BinaryKernels::Map BinaryKernels::*kernel, const Function& f) {
+void map_elements(const T& in, Out& out, MapTable::Map MapTable::*kernel, const Function& f) {
   if constexpr (has_element_kernels<T>) {
-    if (const BinaryKernels* const kernels = kernel_table<BinaryKernels>()) {
+    if (instruction_set() != InstructionSet::portable) {
       const ElementReader<T, T> reader(in);
       const ElementWriter<Out, T> writer(out);
       for_chunks<threads_allowed<T>>(in.size(), in.size(), 1, [&](Index, Index begin, Index end) {
         float copy[block_size];
         for (Index at = begin; at < end; at += block_size) {
           const int size = int(std::min(end - at, Index(block_size)));
-          (kernels->*kernel)(reader.block(at, size, copy), size, writer.block(at, copy));
+          (kernels<MapTable>().*kernel)(reader.block(at, size, copy), size, writer.block(at, copy));
           writer.done(at, size, copy);
         }
       });
@@ -76,10 +76,8 @@ struct MaybeWriter<NoGradient, Like> {
 template <class Logits, class Targets, class Rule, class Gradient, class Losses>
 class BinaryBlocks {
  public:
-  BinaryBlocks(const BinaryKernels& kernels, const Logits& logits, const Targets& targets, const Rule& rule,
-               Gradient& gradient, Losses& losses)
-      : kernels_(kernels),
-        rule_(rule),
+  BinaryBlocks(const Logits& logits, const Targets& targets, const Rule& rule, Gradient& gradient, Losses& losses)
+      : rule_(rule),
         rows_(row_count(logits)),
         classes_(class_count(logits)),
         z_(logits),
@@ -122,13 +120,12 @@ class BinaryBlocks {
     }
     float* const slope = gradient_.block(at, slope_copy);
     float* const loss = losses_.block(at, loss_copy);
-    const double sum = kernels_.binary(z, t_.block(at, size, t_copy), size, terms, scale, slope, loss);
+    const double sum = kernels<BinaryTable>().binary(z, t_.block(at, size, t_copy), size, terms, scale, slope, loss);
     gradient_.done(at, size, slope_copy);
     losses_.done(at, size, loss_copy);
     return sum;
   }
 
-  const BinaryKernels& kernels_;
   const Rule& rule_;
   Index rows_;
   Index classes_;
@@ -192,8 +189,8 @@ auto element_losses(const Logits& logits, const Targets& targets, const Rule& ru
       return sum_chunks<threads_allowed<Logits>, Sum<V>>(logits.size(), logits.size(), 1, sum_of_chunk);
     };
     if constexpr (has_element_kernels<Logits> && has_element_kernels<Targets> && requires { rule.terms(); }) {
-      if (const BinaryKernels* const kernels = kernel_table<BinaryKernels>()) {
-        const BinaryBlocks blocks(*kernels, logits, targets, rule, gradient, losses);
+      if (instruction_set() != InstructionSet::portable) {
+        const BinaryBlocks blocks(logits, targets, rule, gradient, losses);
         return total([&](Index begin, Index end) { return blocks.run(begin, end, 1 / divisor); });
       }
     }

@@ -252,7 +252,7 @@ void dense_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
   constexpr bool with_gradient = !std::is_same_v<Gradient, NoGradient>;
   Index labels[strip_rows];
   double loss[strip_rows];
-  double at_label[strip_rows];
+  double at_label[strip_rows] = {};
   DenseStrip& s = work.strip();
   for (Index first = begin; first < end; first += work.most_rows()) {
     const int rows = int(std::min(end - first, Index(work.most_rows())));

@@ -22,7 +22,7 @@ class RowWork {
   using V = WideOf<Logits>;
 
   RowWork(const Logits& logits, Out& out)
-      : kernels_(*kernels<T>()), source_(logits), out_(out), classes_(class_count(logits)) {}
+      : kernels_(kernels<RowTable<T>>()), source_(logits), out_(out), classes_(class_count(logits)) {}
 
   static int most_rows() { return 1; }
 
@@ -39,8 +39,8 @@ class RowWork {
   }
 
   void reduce() {
-    const T max = kernels_.row_maximum(z_, classes_);
-    partition_ = is_finite(max) ? RowPartition<W>::of(max, kernels_.row_sum(z_, classes_, max, kept_))
+    const T max = kernels_.maximum(z_, classes_);
+    partition_ = is_finite(max) ? RowPartition<W>::of(max, kernels_.sum(z_, classes_, max, kept_))
                                 : RowPartition<W>(Row<const T>{z_, 1, classes_});
   }
 
@@ -71,10 +71,10 @@ class RowWork {
       const T max = static_cast<T>(partition_.max());
       const T log_sum = static_cast<T>(partition_.log_sum());
       if constexpr (packs) {
-        kernels_.row_shift(scratch_, classes_, max, log_sum, scratch_);
+        kernels_.shift(scratch_, classes_, max, log_sum, scratch_);
         unpack(scratch_, Index{1}, out_row());
       } else {
-        kernels_.row_shift(z_, classes_, max, log_sum, out_row().data);
+        kernels_.shift(z_, classes_, max, log_sum, out_row().data);
       }
     } else {
       write_each([&](const W& z) { return partition_.template log_probability<V>(z); });
@@ -91,7 +91,7 @@ class RowWork {
   void write_multiple(const V& factor) {
     if constexpr (packs || direct) {
       const Factor<T> parts(V(factor * partition_.template unit<V>()));
-      kernels_.row_scale(kept_, classes_, parts.first, parts.second);
+      kernels_.scale(kept_, classes_, parts.first, parts.second);
       if constexpr (packs) unpack(scratch_, Index{1}, out_row());
     } else {
       write_each([&](const W& z) { return V(factor * partition_.template probability<V>(z)); });
@@ -104,7 +104,7 @@ class RowWork {
     for (Index k = 0; k < classes_; ++k) out[k] = narrow<typename Out::Scalar>(f(W(z_[k])));
   }
 
-  const Kernels<T>& kernels_;
+  const RowTable<T>& kernels_;
   Rows<Logits> source_;
   Out& out_;
   Index classes_;

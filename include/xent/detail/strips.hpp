@@ -53,7 +53,11 @@ class StripWork {
   using V = WideOf<Logits>;
 
   StripWork(const Logits& logits, Out& out)
-      : kernels_(*kernels<T>()), logits_(logits), source_(logits), out_(out), classes_(class_count(logits)) {}
+      : kernels_(kernels<StripTable<T>>()),
+        logits_(logits),
+        source_(logits),
+        out_(out),
+        classes_(class_count(logits)) {}
 
   int most_rows() const { return rows_in_strip<Logits>(classes_); }
 
@@ -64,7 +68,7 @@ class StripWork {
       stride_ = kept_stride_ = most_rows();
       if constexpr (ContiguousRows<Logits>) {
         const auto z = cells<false>(logits_);
-        kernels_.gather(z.row(begin).data, z.row_stride, int(classes_), rows, scratch_, stride_);
+        kernels<TileTable<T>>().gather(z.row(begin).data, z.row_stride, int(classes_), rows, scratch_, stride_);
       } else {
         for (int j = 0; j < rows; ++j) pack(source_, begin + j, scratch_ + j, stride_, classes_);
       }
@@ -127,11 +131,11 @@ class StripWork {
       alignas(64) T log_sum[strip_rows];
       for (int j = 0; j < rows_; ++j) log_sum[j] = static_cast<T>(outcomes_.log_sum[j]);
       if constexpr (packs) {
-        kernels_.strip_shift(z_, stride_, classes_, rows_, strip_.max, log_sum, scratch_, stride_);
+        kernels_.shift(z_, stride_, classes_, rows_, strip_.max, log_sum, scratch_, stride_);
         copy_out();
       } else {
         const auto out = out_row(0);
-        kernels_.strip_shift(z_, stride_, classes_, rows_, strip_.max, log_sum, out.data, out.stride);
+        kernels_.shift(z_, stride_, classes_, rows_, strip_.max, log_sum, out.data, out.stride);
       }
     } else {
       for (int j = 0; j < rows_; ++j) {
@@ -146,13 +150,13 @@ class StripWork {
   static constexpr bool direct = packs || ContiguousClasses<Out>;  // what is kept has a place
 
   void find_sums() {
-    kernels_.strip_maximum(z_, stride_, classes_, rows_, strip_.max);
-    kernels_.strip_sums(z_, stride_, classes_, rows_, strip_, kept_, kept_stride_);
+    kernels_.maximum(z_, stride_, classes_, rows_, strip_.max);
+    kernels_.sums(z_, stride_, classes_, rows_, strip_, kept_, kept_stride_);
   }
 
   void find_outcomes(const T* z, const V* weight, const V& divisor, V* loss) {
     if constexpr (std::is_same_v<V, double>) {
-      kernels_.strip_outcomes(strip_, rows_, z, weight, 1 / divisor, keeps, outcomes_);
+      kernels_.outcomes(strip_, rows_, z, weight, 1 / divisor, keeps, outcomes_);
       std::copy_n(outcomes_.loss, rows_, loss);
     } else {
       detail::find_outcomes(strip_, rows_, z, weight, divisor, loss, outcomes_);
@@ -163,7 +167,7 @@ class StripWork {
   /// Makes the kept exponentials, or those taken again where nothing was kept, multiples of the probabilities.
   void scale() {
     if constexpr (direct) {
-      kernels_.strip_scale(kept_, kept_stride_, classes_, rows_, outcomes_.first, outcomes_.second);
+      kernels_.scale(kept_, kept_stride_, classes_, rows_, outcomes_.first, outcomes_.second);
     } else {
       for (int j = 0; j < rows_; ++j) {
         const auto partition = partition_of(strip_, j);
@@ -183,13 +187,13 @@ class StripWork {
   void copy_out() {
     if constexpr (SameRows<Logits, Out> && std::is_same_v<typename Out::Scalar, T>) {
       const auto out = cells<false>(out_);
-      kernels_.scatter(scratch_, stride_, int(classes_), rows_, out.row(begin_).data, out.row_stride);
+      kernels<TileTable<T>>().scatter(scratch_, stride_, int(classes_), rows_, out.row(begin_).data, out.row_stride);
     } else {
       for (int j = 0; j < rows_; ++j) unpack(scratch_ + j, stride_, out_row(j));
     }
   }
 
-  const Kernels<T>& kernels_;
+  const StripTable<T>& kernels_;
   const Logits& logits_;
   Rows<Logits> source_;
   Out& out_;

@@ -55,7 +55,7 @@ concept SameRows = ContiguousRows<Out> && is_sample<Out> == is_sample<Logits>;
 template <class Logits, class W>
 Way way_of(Index classes) {
   if constexpr (has_kernels<Logits, W>) {
-    if (kernels<KernelScalar<Logits>>() == nullptr || classes > most_kernel_classes) return Way::portable;
+    if (instruction_set() == InstructionSet::portable || classes > most_kernel_classes) return Way::portable;
     if (ContiguousClasses<Logits>) return Way::strips;
     if (!is_sample<Logits> && classes <= most_tile_classes) return Way::strips;
     if (is_sample<Logits> && classes < least_row_classes) return Way::portable;

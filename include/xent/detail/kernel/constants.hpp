@@ -23,12 +23,11 @@ struct ExpConstants<float> {
   // has got its factor.
   static constexpr int lift = 100;
   static constexpr double unlift = 0x1p-100;
-  // exp of minus this is 0 in these units.
-  static constexpr float range = 170.0f;
+  // exp of minus this is near the smallest normal number in these units: no more than 0 in the end.
+  static constexpr float range = 156.0f;
   // Adding it leaves an integer in the low bits (2^23 + 2^22), or the biased exponent there (2^23 + 127).
   static constexpr float to_integer = 12582912.0f;
   static constexpr float to_exponent = 8388735.0f;
-  static constexpr float bias = 127.0f;
   static constexpr int mantissa_bits = 23;
   // Registers that are added before the total takes over: three roundings, in a total of twice the digits.
   static constexpr int tree = 8;
@@ -46,10 +45,9 @@ struct ExpConstants<double> {
   static constexpr double reach = 2048.0;
   static constexpr int lift = 800;
   static constexpr double unlift = 0x1p-800;
-  static constexpr double range = 1300.0;
+  static constexpr double range = 1262.0;
   static constexpr double to_integer = 6755399441055744.0;
   static constexpr double to_exponent = 4503599627371519.0;
-  static constexpr double bias = 1023.0;
   static constexpr int mantissa_bits = 52;
   static constexpr int tree = 2;    // what its rounding loses stays lost
   static constexpr int terms = 10;  // relative error 7.8e-18

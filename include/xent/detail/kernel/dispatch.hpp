@@ -7,7 +7,6 @@
 #include <cstddef>  // std::ptrdiff_t, std::size_t
 #include <cstdint>
 #include <cstdlib>  // std::getenv
-#include <initializer_list>
 #include <string_view>
 #include <type_traits>
 #include <utility>  // std::integer_sequence
@@ -38,22 +37,32 @@ struct StripOutcomes {
   alignas(64) T at_label[strip_rows];
 };
 
-/// The kernels, see rows.inl, strips.inl and tiles.inl.
+/// The kernels for one contiguous row, see rows.inl. Kernels come in tables of what is used together: the others are not
+/// compiled.
 template <class T>
-struct Kernels {
-  T (*row_maximum)(const T* z, std::ptrdiff_t size);
-  RowSum (*row_sum)(const T* z, std::ptrdiff_t size, T max, T* kept);
-  void (*row_scale)(T* kept, std::ptrdiff_t size, T first, T second);
-  void (*row_shift)(const T* z, std::ptrdiff_t size, T max, T log_sum, T* out);
-  void (*strip_maximum)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, T* max);
-  void (*strip_sums)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, Strip<T>& strip, T* kept,
-                     std::ptrdiff_t kept_stride);
-  void (*strip_scale)(T* kept, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const T* first,
-                      const T* second);
-  void (*strip_shift)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const T* max,
-                      const T* log_sum, T* out, std::ptrdiff_t out_stride);
-  void (*strip_outcomes)(const Strip<T>& strip, int rows, const T* z, const double* b, double scale, bool gradient,
-                         StripOutcomes<T>& outcomes);
+struct RowTable {
+  T (*maximum)(const T* z, std::ptrdiff_t size);
+  RowSum (*sum)(const T* z, std::ptrdiff_t size, T max, T* kept);
+  void (*scale)(T* kept, std::ptrdiff_t size, T first, T second);
+  void (*shift)(const T* z, std::ptrdiff_t size, T max, T log_sum, T* out);
+};
+
+/// The kernels for strips, see strips.inl.
+template <class T>
+struct StripTable {
+  void (*maximum)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, T* max);
+  void (*sums)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, Strip<T>& strip, T* kept,
+               std::ptrdiff_t kept_stride);
+  void (*outcomes)(const Strip<T>& strip, int rows, const T* z, const double* b, double scale, bool gradient,
+                   StripOutcomes<T>& outcomes);
+  void (*scale)(T* kept, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const T* first, const T* second);
+  void (*shift)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const T* max, const T* log_sum,
+                T* out, std::ptrdiff_t out_stride);
+};
+
+/// Rows to strips and back, see tiles.inl.
+template <class T>
+struct TileTable {
   void (*gather)(const T* z, std::ptrdiff_t row_stride, int classes, int rows, T* strip, std::ptrdiff_t stride);
   void (*scatter)(const T* strip, std::ptrdiff_t stride, int classes, int rows, T* out, std::ptrdiff_t row_stride);
 };
@@ -76,18 +85,21 @@ struct DenseStrip {
   alignas(64) double scale[strip_rows];
 };
 
-struct DenseTable {
-  using Row = void (*)(const float* z, const float* t, const float* w, std::ptrdiff_t classes, DenseStrip& strip,
-                       float* out);
-  using Strip = void (*)(const float* z, std::ptrdiff_t z_stride, const float* t, std::ptrdiff_t t_stride,
-                         const float* w, std::ptrdiff_t classes, int rows, DenseStrip& strip, float* out,
-                         std::ptrdiff_t out_stride);
-  Row row_count;
-  Row row_sums;
-  Row row_gradient;
-  Strip strip_count;
-  Strip strip_sums;
-  Strip strip_gradient;
+/// The passes over one row, and over the rows of a strip.
+struct DenseRowTable {
+  using Pass = void (*)(const float* z, const float* t, const float* w, std::ptrdiff_t classes, DenseStrip& strip,
+                        float* out);
+  Pass count;
+  Pass sums;
+  Pass gradient;
+};
+struct DenseStripTable {
+  using Pass = void (*)(const float* z, std::ptrdiff_t z_stride, const float* t, std::ptrdiff_t t_stride,
+                        const float* w, std::ptrdiff_t classes, int rows, DenseStrip& strip, float* out,
+                        std::ptrdiff_t out_stride);
+  Pass count;
+  Pass sums;
+  Pass gradient;
 };
 
 /// What the kernel of the binary cross-entropy is told about a block of elements: targets become kept t + even, and the
@@ -100,11 +112,13 @@ struct BinaryTerms {
 };
 
 /// The kernels for single elements in float, see elements.inl.
-struct BinaryKernels {
+struct MapTable {
   using Map = void (*)(const float* x, std::ptrdiff_t size, float* out);
   Map sigmoid;
   Map log_sigmoid;
   Map softplus;
+};
+struct BinaryTable {
   double (*binary)(const float* z, const float* t, int size, const BinaryTerms& terms, double scale, float* slope,
                    float* loss);
 };
@@ -122,6 +136,10 @@ inline namespace flags_fast_math {
 #else
 inline namespace flags_precise_math {
 #endif
+
+enum class InstructionSet { portable, baseline, avx2, avx512 };
+
+InstructionSet instruction_set();
 
 #if defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12)
 
@@ -161,53 +179,49 @@ namespace baseline {
 #include <xent/detail/kernel/kernels.inl>
 }
 
-/// The kernels of a named set, null if the machine lacks it or there is no such set.
-template <class Table>
-const Table* table_of(std::string_view set) {
+/// The widest set of the machine. The environment variable XENT_FORCE_ISA asks for another, for tests and measurements:
+/// avx512, avx2, baseline (which is sse2 or neon), or portable for the scalar code. One that the machine lacks is its best.
+inline InstructionSet choose_set() {
+  const char* const variable = std::getenv("XENT_FORCE_ISA");
+  const std::string_view forced = variable != nullptr ? variable : "";
+  if (forced == "portable") return InstructionSet::portable;
+  if (forced == "baseline" || forced == "sse2" || forced == "neon") return InstructionSet::baseline;
 #if defined(__x86_64__)
-  if (set == "avx512" && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
-    return &avx512::TableOf<Table, 64>::value;
-  }
-  if (set == "avx2" && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    return &avx2::TableOf<Table, 32>::value;
-  }
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+  if (avx512 && forced != "avx2") return InstructionSet::avx512;
+  if (avx2) return InstructionSet::avx2;
 #endif
-  const bool sixteen_bytes = set == "baseline" || set == "sse2" || set == "neon";
-  return sixteen_bytes ? &baseline::TableOf<Table, 16>::value : nullptr;
+  return InstructionSet::baseline;
 }
 
-/// The widest set of the machine. The environment variable XENT_FORCE_ISA asks for another, for tests and measurements:
-/// avx512, avx2, baseline (which is sse2 or neon), or portable for the scalar code.
+/// The kernels of the set in use; not to be asked for with InstructionSet::portable.
 template <class Table>
-const Table* choose_table() {
-  const char* forced = std::getenv("XENT_FORCE_ISA");
-  if (forced != nullptr && std::string_view(forced) == "portable") return nullptr;
-  for (const char* set : {forced != nullptr ? forced : "avx512", "avx512", "avx2"}) {
-    if (const Table* table = table_of<Table>(set)) return table;
-  }
-  return table_of<Table>("baseline");
+const Table& kernels() {
+#if defined(__x86_64__)
+  if (instruction_set() == InstructionSet::avx512) return avx512::TableOf<Table, 64>::value;
+  if (instruction_set() == InstructionSet::avx2) return avx2::TableOf<Table, 32>::value;
+#endif
+  return baseline::TableOf<Table, 16>::value;
 }
 
 #else
 
+inline InstructionSet choose_set() { return InstructionSet::portable; }
+
 template <class Table>
-const Table* choose_table() {
-  return nullptr;
+const Table& kernels() {
+  static constexpr Table none{};
+  return none;
 }
 
 #endif
 
-/// The kernels for this machine, or null for the scalar code. Looked up once.
-template <class Table>
-const Table* kernel_table() {
-  static const Table* const table = choose_table<Table>();
-  return table;
-}
-
-template <class T>
-const Kernels<T>* kernels() {
-  return kernel_table<Kernels<T>>();
+/// Looked up once.
+inline InstructionSet instruction_set() {
+  static const InstructionSet set = choose_set();
+  return set;
 }
 
 }  // inline namespace

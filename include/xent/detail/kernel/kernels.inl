@@ -13,27 +13,46 @@ template <class Table, int bytes>
 struct TableOf;
 
 template <class T, int bytes>
-struct TableOf<Kernels<T>, bytes> {
-  using Row = RowKernels<T, bytes>;
-  using Strips = StripKernels<T, bytes>;
-  using Tiles = TileKernels<T, bytes>;
-  static constexpr Kernels<T> value{&Row::maximum,  &Row::sum,       &Row::scale,        &Row::shift,
-                                    &Strips::maximum, &Strips::sums, &Strips::scale, &Strips::shift,
-                                    &Strips::outcomes, &Tiles::gather, &Tiles::scatter};
+struct TableOf<RowTable<T>, bytes> {
+  using K = RowKernels<T, bytes>;
+  static constexpr RowTable<T> value{&K::maximum, &K::sum, &K::scale, &K::shift};
+};
+
+template <class T, int bytes>
+struct TableOf<StripTable<T>, bytes> {
+  using K = StripKernels<T, bytes>;
+  static constexpr StripTable<T> value{&K::maximum, &K::sums, &K::outcomes, &K::scale, &K::shift};
+};
+
+template <class T, int bytes>
+struct TableOf<TileTable<T>, bytes> {
+  using K = TileKernels<T, bytes>;
+  static constexpr TileTable<T> value{&K::gather, &K::scatter};
 };
 
 template <int bytes>
-struct TableOf<BinaryKernels, bytes> {
-  using E = ElementKernels<bytes>;
-  using F = typename E::Function;
-  static constexpr BinaryKernels value{&E::template map<F::sigmoid>, &E::template map<F::log_sigmoid>,
-                                       &E::template map<F::softplus>, &E::binary};
+struct TableOf<DenseRowTable, bytes> {
+  using K = DenseKernels<bytes>;
+  static constexpr DenseRowTable value{&K::template row<DenseCount>, &K::template row<DenseSums>,
+                                       &K::template row<DenseGradient>};
 };
 
 template <int bytes>
-struct TableOf<DenseTable, bytes> {
-  using D = DenseKernels<bytes>;
-  static constexpr DenseTable value{&D::template row<DenseCount>,   &D::template row<DenseSums>,
-                                    &D::template row<DenseGradient>, &D::template strip<DenseCount>,
-                                    &D::template strip<DenseSums>,  &D::template strip<DenseGradient>};
+struct TableOf<DenseStripTable, bytes> {
+  using K = DenseKernels<bytes>;
+  static constexpr DenseStripTable value{&K::template strip<DenseCount>, &K::template strip<DenseSums>,
+                                         &K::template strip<DenseGradient>};
+};
+
+template <int bytes>
+struct TableOf<MapTable, bytes> {
+  using K = ElementKernels<bytes>;
+  using F = typename K::Function;
+  static constexpr MapTable value{&K::template map<F::sigmoid>, &K::template map<F::log_sigmoid>,
+                                  &K::template map<F::softplus>};
+};
+
+template <int bytes>
+struct TableOf<BinaryTable, bytes> {
+  static constexpr BinaryTable value{&ElementKernels<bytes>::binary};
 };

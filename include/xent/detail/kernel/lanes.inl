@@ -76,13 +76,14 @@ struct Lanes {
   [[gnu::always_inline]] static Reg round(Reg x) {
     Reg y = x + K::to_integer;
     hide(y);
-    return y - K::to_integer;
+    y = y - K::to_integer;
+    hide(y);
+    return y;
   }
 
-  /// p 2^n for integers n, by the bits of 2^n; 0 where 2^n would be subnormal.
-  [[gnu::always_inline]] static Reg scale(Reg p, Reg n) {
-    const Reg biased = larger(n, set(-K::bias)) + K::to_exponent;
-    return p * reinterpret_cast<Reg>(reinterpret_cast<Bits>(biased) << K::mantissa_bits);
+  /// 2^n from n + to_exponent, for integers n that leave it a normal number.
+  [[gnu::always_inline]] static Reg power_of_2(Reg biased) {
+    return reinterpret_cast<Reg>(reinterpret_cast<Bits>(biased) << K::mantissa_bits);
   }
 
   /// The polynomial with these coefficients, highest power first. A recursion, since at -O2 a loop would stay one.
@@ -120,18 +121,20 @@ struct RowExp {
   using L = Lanes<T, bytes>;
   using Reg = typename L::Reg;
 
-  Reg moved, lowest, exponent;
+  Reg moved, lowest, exponent, to_exponent;
 
   explicit RowExp(Reg max) {
     moved = ((max < K::reach) & (max > -K::reach)) ? Reg{} : max;
     lowest = (max - moved) - K::range;
     exponent = L::round((max - moved) * K::log2_e);
+    to_exponent = K::to_exponent + T(K::lift) - exponent;
   }
 
   [[gnu::always_inline]] Reg operator()(Reg z) const {
     const Reg x = L::larger(lowest, z - moved);
     const Reg n = L::round(x * K::log2_e);
-    return L::scale(L::exp_rest(L::reduced(x, n)) + T(1), n - (exponent - T(K::lift)));
+    const Reg unit = L::power_of_2(n + to_exponent);
+    return L::exp_rest(L::reduced(x, n)) * unit + unit;
   }
 };
 
@@ -181,11 +184,13 @@ template <int bytes>
   return k * 0.693147180559945309417 + f * L::polynomial(atanh, square);
 }
 
-/// exp(-x) for x >= 0
+/// exp(-x) for x >= 0; beyond 708 that of 708, which is no more than 0 to a float.
 template <int bytes>
-[[gnu::always_inline]] inline typename VectorOf<double, bytes>::type exp_of_minus(typename VectorOf<double, bytes>::type x) {
+[[gnu::always_inline]] inline typename VectorOf<double, bytes>::type exp_of_minus(
+    typename VectorOf<double, bytes>::type x) {
   using L = Lanes<double, bytes>;
-  const auto z = L::larger(L::set(-800.0), -x);
+  const auto z = L::larger(L::set(-708.0), -x);
   const auto n = L::round(z * L::K::log2_e);
-  return L::scale(L::exp_rest(L::reduced(z, n)) + 1.0, n);
+  const auto unit = L::power_of_2(n + L::K::to_exponent);
+  return L::exp_rest(L::reduced(z, n)) * unit + unit;
 }

@@ -13,28 +13,29 @@ struct RowPass {
   RowExp<T, bytes> exp;
   Reg maximum, equal;
   std::ptrdiff_t ahead;
+  bool keeps;
 
-  RowPass(T max, std::ptrdiff_t size) : exp(L::set(max)), maximum(L::set(max)), equal(Reg{}), ahead(size) {}
+  RowPass(T max, std::ptrdiff_t size, bool keep)
+      : exp(L::set(max)), maximum(L::set(max)), equal(Reg{}), ahead(size), keeps(keep) {}
 
   /// exp(z), 0 at the maximum.
   Reg below(Reg z, Reg e) {
-    equal += z >= maximum ? L::set(T(1)) : Reg{};
+    equal = z >= maximum ? equal + T(1) : equal;
     return z >= maximum ? Reg{} : e;
   }
 
-  /// The sum of n registers as a tree: few roundings before the total takes over. `kept` gets all exponentials.
-  template <int n>
+  /// The sum of n registers from the `at`-th on, as a tree: few roundings before the total takes over.
+  template <int n, int at = 0>
   [[gnu::always_inline]] Reg sum(const T* z, T* kept) {
     if constexpr (n == 1) {
-      prefetch(z, ahead);
-      const Reg logit = L::load(z);
+      prefetch(z + at * L::count, ahead);
+      const Reg logit = L::load(z + at * L::count);
       const Reg e = exp(logit);
-      if (kept != nullptr) L::store(kept, e);
+      if (keeps) L::store(kept + at * L::count, e);
       return below(logit, e);
     } else {
-      const Reg first = sum<n / 2>(z, kept);
-      constexpr int step = n / 2 * L::count;
-      return first + sum<n / 2>(z + step, kept == nullptr ? nullptr : kept + step);
+      const Reg first = sum<n / 2, at>(z, kept);
+      return first + sum<n / 2, at + n / 2>(z, kept);
     }
   }
 };
@@ -47,14 +48,20 @@ struct RowKernels {
 
   /// The largest of z; NaN are passed over.
   static T maximum(const T* z, std::ptrdiff_t size) {
-    Reg most[4] = {L::load(z + size - L::count), L::set(-K::infinity), L::set(-K::infinity), L::set(-K::infinity)};
-    most[0] = L::larger(most[0], most[1]);
+    const Reg last = L::load(z + size - L::count);
+    Reg a = L::larger(last, L::set(-K::infinity));
+    Reg b = a;
+    Reg c = a;
+    Reg d = a;
     std::ptrdiff_t i = 0;
     for (; i + 4 * L::count <= size; i += 4 * L::count) {
-      for (int j = 0; j < 4; ++j) most[j] = L::larger(L::load(z + i + j * L::count), most[j]);
+      a = L::larger(L::load(z + i), a);
+      b = L::larger(L::load(z + i + L::count), b);
+      c = L::larger(L::load(z + i + 2 * L::count), c);
+      d = L::larger(L::load(z + i + 3 * L::count), d);
     }
-    for (; i + L::count <= size; i += L::count) most[0] = L::larger(L::load(z + i), most[0]);
-    const Reg all = L::larger(L::larger(most[0], most[1]), L::larger(most[2], most[3]));
+    for (; i + L::count <= size; i += L::count) a = L::larger(L::load(z + i), a);
+    const Reg all = L::larger(L::larger(a, b), L::larger(c, d));
     T largest = -K::infinity;
     for (int k = 0; k < L::count; ++k) largest = all[k] > largest ? all[k] : largest;
     return largest;
@@ -63,19 +70,20 @@ struct RowKernels {
   /// The row's sum; its exponentials are written to `kept`, which may be z or null.
   static RowSum sum(const T* z, std::ptrdiff_t size, T max, T* kept) {
     constexpr int step = K::tree * L::count;
-    RowPass<T, bytes> pass(max, size);
+    RowPass<T, bytes> pass(max, size, kept != nullptr);
+    T* const out = kept != nullptr ? kept : const_cast<T*>(z);  // where nothing is kept it is not written to
     Total<T, bytes> total;
     const Reg last = L::load(z + size - L::count);
     std::ptrdiff_t i = 0;
     for (; i + step <= size; i += step) {
-      total.add(pass.template sum<K::tree>(z + i, kept == nullptr ? nullptr : kept + i));
+      total.add(pass.template sum<K::tree>(z + i, out + i));
     }
     for (; i + L::count <= size; i += L::count) {
-      total.add(pass.template sum<1>(z + i, kept == nullptr ? nullptr : kept + i));
+      total.add(pass.template sum<1>(z + i, out + i));
     }
     if (i < size) {
       const Reg e = pass.exp(last);
-      if (kept != nullptr) L::store(kept + size - L::count, e);
+      if (kept != nullptr) L::store(out + size - L::count, e);
       const auto fresh = L::from(L::count - int(size - i));
       total.add(pass.below(fresh ? last : L::set(-K::infinity), fresh ? e : Reg{}));
     }

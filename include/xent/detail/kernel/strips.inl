@@ -13,6 +13,7 @@ struct StripPass {
   RowExp<T, bytes> exp;
   Reg maximum, equal;
   std::ptrdiff_t stride, kept_stride;
+  bool keeps;
 
   /// The sum over n classes as a tree; exp is 0 at the maximum, but not in `kept`.
   template <int n>
@@ -21,27 +22,24 @@ struct StripPass {
       prefetch(z, K::tree * stride);
       const Reg logit = L::load(z);
       const Reg e = exp(logit);
-      if (kept != nullptr) L::store(kept, e);
-      equal += logit >= maximum ? L::set(T(1)) : Reg{};
+      if (keeps) L::store(kept, e);
+      equal = logit >= maximum ? equal + T(1) : equal;
       return logit >= maximum ? Reg{} : e;
     } else {
       const Reg first = sum<n / 2>(z, kept);
-      return first + sum<n / 2>(z + n / 2 * stride, kept == nullptr ? nullptr : kept + n / 2 * kept_stride);
+      return first + sum<n / 2>(z + n / 2 * stride, kept + n / 2 * kept_stride);
     }
   }
 
-  /// The sum over the first `classes` of n, as a tree too.
-  template <int n>
-  Reg sum(int classes, const T* z, T* kept) {
-    if (classes >= n) return sum<n>(z, kept);
-    if constexpr (n == 1) {
-      return Reg{};
-    } else {
-      if (classes <= n / 2) return sum<n / 2>(classes, z, kept);
-      const Reg first = sum<n / 2>(z, kept);
-      return first + sum<n / 2>(classes - n / 2, z + n / 2 * stride,
-                                kept == nullptr ? nullptr : kept + n / 2 * kept_stride);
+  /// The same over fewer classes than fill a tree.
+  Reg rest(int classes, const T* z, T* kept) {
+    Reg total = Reg{};
+    for (; classes >= 2; classes -= 2) {
+      total += sum<2>(z, kept);
+      z += 2 * stride;
+      kept += 2 * kept_stride;
     }
+    return classes == 1 ? total + sum<1>(z, kept) : total;
   }
 };
 
@@ -70,6 +68,9 @@ struct StripKernels {
   /// The sums of rows with the maxima `strip.max`; the exponentials are written to `kept`, which may be z or null.
   static void sums(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, Strip<T>& strip, T* kept,
                    std::ptrdiff_t kept_stride) {
+    const bool keeps = kept != nullptr;
+    T* const home = keeps ? kept : const_cast<T*>(z);  // where nothing is kept it is not written to
+    const std::ptrdiff_t home_stride = keeps ? kept_stride : stride;
     for (int row = 0; row < rows; row += L::count) {
       L::store(strip.equal + row, Reg{});
       update(strip, row, Total<T, bytes>());
@@ -77,16 +78,16 @@ struct StripKernels {
     for (std::ptrdiff_t k = 0; k < classes; k += K::tree) {
       const int block = classes - k < K::tree ? int(classes - k) : K::tree;
       const T* const first = z + k * stride;
-      T* const out = kept == nullptr ? nullptr : kept + k * kept_stride;
+      T* const out = home + k * home_stride;
       int row = 0;
       for (; row + L::count <= rows; row += L::count) {
-        add(first + row, stride, block, strip, row, out == nullptr ? nullptr : out + row, kept_stride);
+        add(first + row, stride, block, strip, row, out + row, home_stride, keeps);
       }
       if (row < rows) {
         T copy[copy_size];
         read(first + row, stride, block, rows - row, copy);
-        add(copy, L::count, block, strip, row, copy, L::count);
-        if (out != nullptr) write(copy, block, rows - row, out + row, kept_stride);
+        add(copy, L::count, block, strip, row, copy, L::count, keeps);
+        if (keeps) write(copy, block, rows - row, out + row, home_stride);
       }
     }
     for (int row = 0; row < rows; row += L::count) {
@@ -180,13 +181,13 @@ struct StripKernels {
   }
 
   static void add(const T* z, std::ptrdiff_t stride, int classes, Strip<T>& strip, int row, T* kept,
-                  std::ptrdiff_t kept_stride) {
+                  std::ptrdiff_t kept_stride, bool keeps) {
     const Reg max = L::load(strip.max + row);
-    StripPass<T, bytes> pass{RowExp<T, bytes>(max), max, L::load(strip.equal + row), stride, kept_stride};
+    StripPass<T, bytes> pass{RowExp<T, bytes>(max), max, L::load(strip.equal + row), stride, kept_stride, keeps};
     Total<T, bytes> total;
     total.sum = Wide::load(strip.sum + row);
     total.other = Wide::load(other(strip, row));
-    total.add(pass.template sum<K::tree>(classes, z, kept));
+    total.add(classes == K::tree ? pass.template sum<K::tree>(z, kept) : pass.rest(classes, z, kept));
     L::store(strip.equal + row, pass.equal);
     update(strip, row, total);
   }
