@@ -5,6 +5,8 @@
 #include "support/oracle.hpp"
 #include "support/ulp.hpp"
 
+#include <xent/logsumexp.hpp>
+#include <xent/softmax.hpp>
 #include <xent/softmax_cross_entropy.hpp>
 
 #include <Eigen/Dense>
@@ -101,4 +103,28 @@ TEMPLATE_LIST_TEST_CASE("sizes known at compile time", "[layouts]", Reals32And64
   CHECK(within(xent::softmax_cross_entropy_with_gradient(fixed, fixed_labels).gradient, exact.mean_gradient));
   CHECK(within(xent::softmax_cross_entropy_with_gradient(classes_fixed, labels).gradient, exact.mean_gradient));
   CHECK(within(xent::softmax_cross_entropy_with_gradient(rows_fixed, labels).gradient, exact.mean_gradient));
+}
+
+TEST_CASE("a product among the logits or the targets is computed once, however many rows it has", "[layouts]") {
+  Index const rows = 1500;
+  Index reads = 0;
+  auto const counted = Eigen::MatrixXf::NullaryExpr(rows, 2, [&reads](Index i, Index k) {
+    ++reads;
+    return float(i % 7) - float(k);
+  });
+  Eigen::MatrixXf const weights = Eigen::MatrixXf::Constant(2, 3, 0.25f);
+  Eigen::MatrixXf const product = counted * weights;
+  Index const reads_of_one_product = reads;
+  Eigen::VectorXi const labels = Eigen::VectorXi::Zero(rows);
+  auto const reads_of = [&](auto const& call) {
+    reads = 0;
+    call();
+    return reads;
+  };
+  CHECK(reads_of([&] { xent::softmax_cross_entropy(counted * weights, labels); }) == reads_of_one_product);
+  CHECK(reads_of([&] { xent::softmax_cross_entropy(counted * weights, labels, {.label_smoothing = 0.1f}); }) ==
+        reads_of_one_product);
+  CHECK(reads_of([&] { xent::softmax_cross_entropy(product, counted * weights); }) == reads_of_one_product);
+  CHECK(reads_of([&] { xent::softmax(counted * weights); }) == reads_of_one_product);
+  CHECK(reads_of([&] { xent::logsumexp(counted * weights); }) == reads_of_one_product);
 }

@@ -17,10 +17,10 @@ namespace xent::detail {
 struct NoTargets {};
 
 /// An array as the kernels read it, class-major or not: where it stands, or some rows of it copied. Of NoTargets nothing.
-template <class T, bool copies>
+template <class T, class Reader, bool copies>
 class DenseSource {
  public:
-  explicit DenseSource(const T& x) : x_(x), rows_(x), classes_(class_count(x)) {}
+  DenseSource(const T& x, const Reader& reader) : x_(x), reader_(reader), classes_(class_count(x)) {}
 
   /// The rows [begin, begin + rows), class k of row j at data()[j + k * stride()]; copies are made `class_stride` apart.
   void load(Index begin, int rows, Index class_stride) {
@@ -34,7 +34,7 @@ class DenseSource {
           return;
         }
       }
-      for (int j = 0; j < rows; ++j) pack(rows_, begin + j, scratch_ + j, class_stride, classes_);
+      for (int j = 0; j < rows; ++j) pack(reader_, begin + j, scratch_ + j, class_stride, classes_);
     } else {
       const auto row = cells<is_sample<T>>(x_).row(begin);
       data_ = row.data;
@@ -48,7 +48,7 @@ class DenseSource {
 
  private:
   const T& x_;
-  Rows<T> rows_;
+  const Reader& reader_;
   Index classes_;
   const float* data_ = nullptr;
   Index stride_ = 0;
@@ -56,9 +56,9 @@ class DenseSource {
 };
 
 template <bool copies>
-class DenseSource<NoTargets, copies> {
+class DenseSource<NoTargets, NoTargets, copies> {
  public:
-  explicit DenseSource(const NoTargets&) {}
+  DenseSource(const NoTargets&, const NoTargets&) {}
   void load(Index, int, Index) {}
   const float* data() const { return nullptr; }
   Index stride() const { return 0; }
@@ -66,16 +66,17 @@ class DenseSource<NoTargets, copies> {
 
 /// The rows of `logits`, one at a time or a strip of them, through the passes of dense.inl. `out` gets the gradient, or is
 /// NoGradient.
-template <class Logits, class Targets, class Out, bool strips, bool copies>
+template <class Logits, class Targets, class Reader, class Out, bool strips, bool copies>
 class DenseWork {
  public:
   using Table = std::conditional_t<strips, DenseStripTable, DenseRowTable>;
   static constexpr bool writes = !std::is_same_v<Out, NoGradient>;
 
-  DenseWork(const Logits& logits, const Targets& targets, const float* class_weights, Out& out)
+  DenseWork(const Logits& logits, const Rows<Logits>& rows, const Targets& targets, const Reader& reader,
+            const float* class_weights, Out& out)
       : kernels_(kernels<Table>()),
-        logits_(logits),
-        targets_(targets),
+        logits_(logits, rows),
+        targets_(targets, reader),
         weights_(class_weights),
         out_(out),
         classes_(class_count(logits)) {}
@@ -141,8 +142,8 @@ class DenseWork {
   }
 
   const Table& kernels_;
-  DenseSource<Logits, copies> logits_;
-  DenseSource<Targets, copies> targets_;
+  DenseSource<Logits, Rows<Logits>, copies> logits_;
+  DenseSource<Targets, Reader, copies> targets_;
   const float* weights_;
   Out& out_;
   Index classes_;
@@ -185,19 +186,20 @@ Way dense_way_of(Index classes) {
 }
 
 /// Calls use(work) with what takes the rows the given way, or portable().
-template <class Logits, class Targets, class Out, class Use, class Portable>
-void with_dense_work(Way way, const Logits& logits, const Targets& targets, const float* class_weights, Out& out,
-                     const Use& use, const Portable& portable) {
+template <class Logits, class Targets, class Reader, class Out, class Use, class Portable>
+void with_dense_work(Way way, const Logits& logits, const Rows<Logits>& rows, const Targets& targets,
+                     const Reader& reader, const float* class_weights, Out& out, const Use& use,
+                     const Portable& portable) {
   if (way == Way::strips) {
     if constexpr (!is_sample<Logits>) {
-      DenseWork<Logits, Targets, Out, true, !columns_in_place<Logits, Targets, Out>> work(logits, targets,
-                                                                                          class_weights, out);
+      DenseWork<Logits, Targets, Reader, Out, true, !columns_in_place<Logits, Targets, Out>> work(
+          logits, rows, targets, reader, class_weights, out);
       use(work);
     }
   } else if (way == Way::rows) {
     if constexpr (!columns_in_place<Logits, Targets, Out>) {
-      DenseWork<Logits, Targets, Out, false, !rows_in_place<Logits, Targets, Out>> work(logits, targets, class_weights,
-                                                                                        out);
+      DenseWork<Logits, Targets, Reader, Out, false, !rows_in_place<Logits, Targets, Out>> work(
+          logits, rows, targets, reader, class_weights, out);
       use(work);
     }
   } else {

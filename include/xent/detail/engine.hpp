@@ -143,17 +143,17 @@ auto gradient_row(Gradient& gradient, Index i) {
 
 /// Calls use(work) with what takes the rows of `logits` the given way, or portable().
 template <bool keeps, class W, class Logits, class Out, class Use, class Portable>
-void with_work([[maybe_unused]] Way way, const Logits& logits, Out& out, [[maybe_unused]] const Use& use,
-               const Portable& portable) {
+void with_work([[maybe_unused]] Way way, const Logits& logits, [[maybe_unused]] const Rows<Logits>& rows, Out& out,
+               [[maybe_unused]] const Use& use, const Portable& portable) {
   if constexpr (has_kernels<Logits, W> && !is_sample<Logits>) {
     if (way == Way::strips) {
-      StripWork<Logits, Out, keeps> work(logits, out);
+      StripWork<Logits, Out, keeps> work(logits, rows, out);
       return use(work);
     }
   }
   if constexpr (has_kernels<Logits, W> && !ContiguousClasses<Logits>) {
     if (way == Way::rows) {
-      RowWork<Logits, Out, keeps> work(logits, out);
+      RowWork<Logits, Out, keeps> work(logits, rows, out);
       return use(work);
     }
   }
@@ -204,6 +204,16 @@ template <class Terms>
 decltype(auto) targets_of(const Terms& terms) {
   if constexpr (requires { terms.targets(); }) {
     return (terms.targets());
+  } else {
+    return NoTargets{};
+  }
+}
+
+/// What reads single coefficients of the targets, made once: a product among them is not computed again.
+template <class Terms>
+decltype(auto) reader_of(const Terms& terms) {
+  if constexpr (requires { terms.reader(); }) {
+    return (terms.reader());
   } else {
     return NoTargets{};
   }
@@ -328,20 +338,21 @@ auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, 
       const Way way = way_of<Logits, W>(classes);
       return reduce(way, [&](Index begin, Index end, const V& divisor, const auto& take) {
         with_work<with_gradient, W>(
-            way, logits, gradient,
+            way, logits, logit_rows, gradient,
             [&](auto& work) { label_losses<sample>(work, gradient, terms, begin, end, divisor, take); },
             [&] { portably(begin, end, divisor, take); });
       });
     }
   }
   const auto& targets = targets_of(terms);
+  const auto& reader = reader_of(terms);
   using Targets = std::remove_cvref_t<decltype(targets)>;
   if constexpr (has_dense_kernels<Logits, Targets>()) {
     const Way way = dense_way_of<Logits, Targets, Gradient>(classes);
     const float* const weights = terms.class_weights().empty() ? nullptr : &terms.class_weights()[0];
     return reduce(way, [&](Index begin, Index end, const V& divisor, const auto& take) {
       with_dense_work(
-          way, logits, targets, weights, gradient,
+          way, logits, logit_rows, targets, reader, weights, gradient,
           [&](auto& work) { dense_losses<sample>(work, gradient, terms, rule, begin, end, divisor, take); },
           [&] { portably(begin, end, divisor, take); });
     });
@@ -360,7 +371,7 @@ void for_rows(const Logits& logits, Out& out, const ByRows& by_rows, const ByRow
   for_chunks<threads_allowed<Logits>>(row_count(logits), logits.size(), grain_of<Logits>(way, classes),
                                       [&](Index, Index begin, Index end) {
                                         with_work<keeps, W>(
-                                            way, logits, out,
+                                            way, logits, logit_rows, out,
                                             [&](auto& work) {
                                               for (Index first = begin; first < end; first += work.most_rows()) {
                                                 const int rows = int(std::min(end - first, Index(work.most_rows())));

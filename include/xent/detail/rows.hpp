@@ -21,8 +21,8 @@ class RowWork {
   using W = WorkOf<Logits>;
   using V = WideOf<Logits>;
 
-  RowWork(const Logits& logits, Out& out)
-      : kernels_(kernels<RowTable<T>>()), source_(logits), out_(out), classes_(class_count(logits)) {}
+  RowWork(const Logits& logits, const Rows<Logits>& source, Out& out)
+      : kernels_(kernels<RowTable<T>>()), source_(source), out_(out), classes_(class_count(logits)) {}
 
   static int most_rows() { return 1; }
 
@@ -105,7 +105,7 @@ class RowWork {
   }
 
   const RowTable<T>& kernels_;
-  Rows<Logits> source_;
+  const Rows<Logits>& source_;
   Out& out_;
   Index classes_;
   Index row_ = 0;

@@ -52,10 +52,10 @@ class StripWork {
   using T = KernelScalar<Logits>;
   using V = WideOf<Logits>;
 
-  StripWork(const Logits& logits, Out& out)
+  StripWork(const Logits& logits, const Rows<Logits>& source, Out& out)
       : kernels_(kernels<StripTable<T>>()),
         logits_(logits),
-        source_(logits),
+        source_(source),
         out_(out),
         classes_(class_count(logits)) {}
 
@@ -195,7 +195,7 @@ class StripWork {
 
   const StripTable<T>& kernels_;
   const Logits& logits_;
-  Rows<Logits> source_;
+  const Rows<Logits>& source_;
   Out& out_;
   Index classes_;
   Index begin_ = 0;

@@ -96,6 +96,7 @@ class TargetTerms {
   V even(Index i, const V& unmasked) const { return sample_weight(i) * smoothing_ / unmasked; }
   bool smoothed() const { return smoothing_ != V(0); }
   const Targets& targets() const { return array_; }
+  const Coefficients<Targets, sample>& reader() const { return targets_; }
   const WeightVector<Scalar>& class_weights() const { return class_weights_; }
 
   struct RowTerms {

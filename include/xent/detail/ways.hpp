@@ -90,6 +90,10 @@ void pack(const Rows<Logits>& rows, Index i, T* to, Index stride, Index classes)
     for (Index k = 0; k < classes; ++k) to[k * stride] = static_cast<T>(widen(z[k]));
   }
 }
+template <class Array, bool sample, class T>
+void pack(const Coefficients<Array, sample>& coefficient, Index i, T* to, Index stride, Index classes) {
+  for (Index k = 0; k < classes; ++k) to[k * stride] = static_cast<T>(widen(coefficient(i, k)));
+}
 
 template <class T, class Out>
 void unpack(const T* from, Index stride, const Row<Out>& to) {
