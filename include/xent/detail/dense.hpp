@@ -72,10 +72,10 @@ class DenseWork {
   using Table = std::conditional_t<strips, DenseStripTable, DenseRowTable>;
   static constexpr bool writes = !std::is_same_v<Out, NoGradient>;
 
-  DenseWork(const Logits& logits, const Rows<Logits>& rows, const Targets& targets, const Reader& reader,
+  DenseWork(const Logits& logits, const Rows<Logits>& logit_rows, const Targets& targets, const Reader& reader,
             const float* class_weights, Out& out)
       : kernels_(kernels<Table>()),
-        logits_(logits, rows),
+        logits_(logits, logit_rows),
         targets_(targets, reader),
         weights_(class_weights),
         out_(out),
