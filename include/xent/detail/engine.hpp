@@ -304,7 +304,7 @@ void dense_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
 
 /// Every loss of the softmax family: sum_k b_k nll_k for each row, with b from `terms`, shaped by `rule`.
 /// `gradient` has the right shape by now, or is NoGradient. It may be the logits' own storage: z_k is read before g_k is
-/// written. Logits that are an expression are evaluated once, into the row of the gradient where there is one.
+/// written. Logits that are an expression are evaluated once, a few rows at a time.
 template <Reduction R, class W, RealArray Logits, class Terms, class Rule, class Gradient>
 auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, Gradient& gradient) {
   using V = WideOf<Logits>;
