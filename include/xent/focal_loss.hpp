@@ -35,14 +35,20 @@ struct FocalRule {
   const Terms& terms;
   V gamma;
 
-  /// Whether the loss has a larger relative error than the sums it is made of: a power multiplies that of its base.
-  bool magnifies() const { return gamma != V(0); }
+  static constexpr bool may_magnify = true;
+  bool plain() const { return gamma == V(0); }
+  /// A power multiplies the error of its base.
+  Magnified magnifies() const {
+    return plain() ? Magnified::not_at_all : gamma <= V(3) ? Magnified::little : Magnified::much;
+  }
+  V power() const { return gamma; }
+  V z_loss_of(Index) const { return V(0); }
 
   RowOutcome<V> operator()(const RowFacts<V>& row, Index, const V& cross_entropy) const {
-    if (gamma == V(0)) return {cross_entropy};
+    if (plain()) return {cross_entropy};
     const V& p = row.probability;
     const V& q = row.others;
-    const V factor = power(q, gamma);
+    const V factor = detail::power(q, gamma);
     const V pull = p == V(0) || q == V(0) ? V(0) : V(V(gamma * p) * V(row.nll / q));
     return {factor * cross_entropy, V(0), factor * V(V(1) + pull)};
   }
@@ -80,6 +86,13 @@ struct SigmoidFocalRule {
 
   bool absent(Index i, Index k) const { return sample_weights.absent(i, k); }
   bool nothing() const { return sample_weights.nothing(); }
+
+  /// Without power and balance this is the plain loss, by its kernel, to the bit.
+  bool by_kernel() const { return options.gamma == Scalar(0) && !options.alpha; }
+  bool weighted() const { return !sample_weights.empty(); }
+  V weight(Index i, Index k) const { return sample_weights(i, k); }
+  V pos_weight(Index) const { return V(1); }
+  BinaryTerms terms() const { return {}; }
 
   V balance(const V& target) const {
     if (!options.alpha) return V(1);

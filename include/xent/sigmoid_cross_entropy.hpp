@@ -31,13 +31,14 @@ struct SigmoidRule {
   V weight(Index i, Index k) const { return sample_weights(i, k) * weight_at<V>(options.class_weights, k); }
   V pos_weight(Index k) const { return weight_at<V>(options.pos_weights, options.pos_weights.size() == 1 ? 0 : k); }
 
+  bool by_kernel() const { return true; }
   /// What the kernels need to know: whether elements have weights, and what all have in common.
   bool weighted() const {
     return !sample_weights.empty() || !options.class_weights.empty() || !options.pos_weights.empty();
   }
   BinaryTerms terms() const {
     const auto e = static_cast<double>(widen(options.label_smoothing));
-    return {1 - e, e / 2, nullptr, nullptr};
+    return {.kept = float(1 - e), .even = float(e / 2)};
   }
 
   ElementOutcome<V> operator()(const W& z, const V& target, Index i, Index k) const {

@@ -20,12 +20,14 @@ struct ZLossRule {
   const Terms& terms;
   V z_loss;
 
-  /// Whether the loss has a larger relative error than the sums it is made of.
-  bool magnifies() const { return z_loss != V(0); }
+  static constexpr bool may_magnify = false;
+  bool plain() const { return z_loss == V(0); }
+  V power() const { return V(0); }
+  V z_loss_of(Index i) const { return terms.sample_weight(i) * z_loss; }
 
   RowOutcome<V> operator()(const RowFacts<V>& row, Index i, const V& cross_entropy) const {
-    if (z_loss == V(0)) return {cross_entropy};
-    const V slope = V(terms.sample_weight(i) * z_loss) * row.logsumexp;
+    if (plain()) return {cross_entropy};
+    const V slope = z_loss_of(i) * row.logsumexp;
     return {cross_entropy + V(slope * row.logsumexp), V(2) * slope};
   }
 };

@@ -34,7 +34,7 @@ inline constexpr bool by_rows = is_sample<T> || row_major<T>;
 template <class T>
 inline constexpr bool has_element_kernels = std::is_same_v<KernelScalar<T>, float>;
 
-inline constexpr int block_size = 256;
+inline constexpr int block_size = 512;
 
 /// The elements of an array in the order of `Like`, in blocks: where they stand in memory, otherwise in a copy.
 template <class T, class Like>

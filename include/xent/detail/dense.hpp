@@ -65,52 +65,73 @@ class DenseSource<NoTargets, NoTargets, copies> {
 };
 
 /// The rows of `logits`, one at a time or a strip of them, through the passes of dense.inl. `out` gets the gradient, or is
-/// NoGradient.
+/// NoGradient. The exponentials are kept where the gradient will be: in its rows, or in the copy of the logits.
 template <class Logits, class Targets, class Reader, class Out, bool strips, bool copies>
 class DenseWork {
  public:
-  using Table = std::conditional_t<strips, DenseStripTable, DenseRowTable>;
   static constexpr bool writes = !std::is_same_v<Out, NoGradient>;
 
   DenseWork(const Logits& logits, const Rows<Logits>& logit_rows, const Targets& targets, const Reader& reader,
             const float* class_weights, Out& out)
-      : kernels_(kernels<Table>()),
+      : kernels_(kernels<DenseTable<!strips>>()),
         logits_(logits, logit_rows),
         targets_(targets, reader),
-        weights_(class_weights),
         out_(out),
-        classes_(class_count(logits)) {}
+        rows_{nullptr, 0, nullptr, 0, class_weights, nullptr, 0, class_count(logits), 0},
+        bare_(std::is_same_v<Targets, NoTargets> && class_weights == nullptr) {}
 
   int most_rows() const {
     if (!strips) return 1;
-    return copies ? rows_in_scratch(classes_) : strip_rows;
+    return copies ? rows_in_scratch(rows_.classes) : strip_rows;
   }
 
   void load(Index begin, int rows) {
     begin_ = begin;
-    rows_ = rows;
     const Index class_stride = strips ? most_rows() : 1;
     logits_.load(begin, rows, class_stride);
     targets_.load(begin, rows, class_stride);
+    rows_.z = logits_.data();
+    rows_.z_stride = logits_.stride();
+    rows_.t = targets_.data();
+    rows_.t_stride = targets_.stride();
+    rows_.rows = rows;
+    if constexpr (writes && copies) {
+      rows_.kept = logits_.scratch();
+      rows_.kept_stride = logits_.stride();
+    } else if constexpr (writes) {
+      rows_.kept = out_row(0).data;
+      rows_.kept_stride = out_row(0).stride;
+    }
     find_maxima();
   }
 
   DenseStrip& strip() { return strip_; }
-  float logit(int j, Index k) const { return logits_.data()[j + k * logits_.stride()]; }
+  float logit(int j, Index k) const { return rows_.z[j + k * rows_.z_stride]; }
 
-  void count() { run(kernels_.count, nullptr, 0); }
-  void sum() { run(kernels_.sums, nullptr, 0); }
+  /// What the coefficients are made of, see DenseCoefficients. After this the logits may be gone.
+  void sum(float kept, float smoothing) {
+    if (!bare_ && smoothing != 0) kernels_.count(rows_, strip_);
+    for (int j = 0; j < rows_.rows; ++j) {
+      strip_.kept[j] = kept;
+      strip_.even[j] = bare_ || smoothing == 0 ? 0.0f : smoothing / strip_.unmasked[j];
+    }
+    if (!bare_) return kernels_.sums(rows_, strip_);
+    kernels_.bare_sums(rows_, strip_);
+    for (int j = 0; j < rows_.rows; ++j) {
+      const float even = strip_.even[j] = smoothing / strip_.unmasked[j];
+      strip_.loss[j] *= even;
+      strip_.others[j] = double(strip_.unmasked[j] - strip_.equal[j]) * even;
+      strip_.leading[j] = double(strip_.equal[j]) * even;
+    }
+  }
 
   /// Writes the gradient of all rows; class label[j] of row j, where it is not negative, gets at_label[j] instead.
   void write_gradient(const Index* label, const double* at_label) {
     if constexpr (writes) {
-      if constexpr (copies) {
-        run(kernels_.gradient, logits_.scratch(), logits_.stride());
-        for (int j = 0; j < rows_; ++j) unpack(logits_.scratch() + j, logits_.stride(), out_row(j));
-      } else {
-        run(kernels_.gradient, out_row(0).data, out_row(0).stride);
-      }
-      for (int j = 0; j < rows_; ++j) {
+      const auto& output = kernels<DenseGradientTable<!strips>>();
+      (bare_ ? output.bare_gradient : output.gradient)(rows_, strip_);
+      for (int j = 0; j < rows_.rows; ++j) {
+        if constexpr (copies) unpack(logits_.scratch() + j, logits_.stride(), out_row(j));
         if (label[j] >= 0) out_row(j)[label[j]] = narrow<typename Out::Scalar>(at_label[j]);
       }
     }
@@ -119,36 +140,24 @@ class DenseWork {
  private:
   auto out_row(int j) const { return cells<is_sample<Logits>>(out_).row(begin_ + j); }
 
-  void run(typename Table::Pass pass, float* out, [[maybe_unused]] Index out_stride) {
-    if constexpr (strips) {
-      pass(logits_.data(), logits_.stride(), targets_.data(), targets_.stride(), weights_, classes_, rows_, strip_, out,
-           out_stride);
-    } else {
-      pass(logits_.data(), targets_.data(), weights_, classes_, strip_, out);
-    }
-  }
-
   void find_maxima() {
-    float max[strip_rows] = {};
     if constexpr (strips) {
-      kernels<StripTable<float>>().maximum(logits_.data(), logits_.stride(), classes_, rows_, max);
-    } else if (classes_ >= least_row_classes) {
-      max[0] = kernels<RowTable<float>>().maximum(logits_.data(), classes_);
+      kernels<StripTable<float>>().maximum(rows_.z, rows_.z_stride, rows_.classes, rows_.rows, strip_.max);
+    } else if (rows_.classes >= least_row_classes) {
+      strip_.max[0] = kernels<RowMaximumTable<float>>().maximum(rows_.z, rows_.classes).max;
     } else {
-      max[0] = -infinity<float>();
-      for (Index k = 0; k < classes_; ++k) max[0] = std::max(max[0], logit(0, k));
+      strip_.max[0] = -infinity<float>();
+      for (Index k = 0; k < rows_.classes; ++k) strip_.max[0] = std::max(strip_.max[0], logit(0, k));
     }
-    for (int j = 0; j < rows_; ++j) strip_.max[j] = max[j];
   }
 
-  const Table& kernels_;
+  const DenseTable<!strips>& kernels_;
   DenseSource<Logits, Rows<Logits>, copies> logits_;
   DenseSource<Targets, Reader, copies> targets_;
-  const float* weights_;
   Out& out_;
-  Index classes_;
   Index begin_ = 0;
-  int rows_ = 0;
+  DenseRows rows_;
+  bool bare_;
   DenseStrip strip_;
 };
 

@@ -100,27 +100,32 @@ class BinaryBlocks {
     float t_copy[block_size];
     float slope_copy[block_size];
     float loss_copy[block_size];
-    double weight[block_size];
-    double pos_weight[block_size];
+    float weight[block_size];
+    float slope_weight[block_size];
+    float pos_weight[block_size];
     const float* z = z_.block(at, size, z_copy);
     BinaryTerms terms = rule_.terms();
+    terms.scale = float(scale);
     if (rule_.weighted()) {
       if (z != z_copy) std::copy_n(z, size, z_copy);
       z = z_copy;
       terms.weight = weight;
+      terms.slope_weight = slope_weight;
       terms.pos_weight = pos_weight;
       int j = 0;
       for_coefficients<by_rows<Logits>>(rows_, classes_, at, at + size, [&](Index i, Index k) {
         const bool absent = rule_.absent(i, k);
-        weight[j] = absent ? 0.0 : rule_.weight(i, k);
-        pos_weight[j] = rule_.pos_weight(k);
+        const double w = absent ? 0.0 : rule_.weight(i, k);
+        weight[j] = float(w);
+        slope_weight[j] = float(w * scale);
+        pos_weight[j] = float(rule_.pos_weight(k));
         if (absent) z_copy[j] = 0;  // it may be NaN
         ++j;
       });
     }
     float* const slope = gradient_.block(at, slope_copy);
     float* const loss = losses_.block(at, loss_copy);
-    const double sum = kernels<BinaryTable>().binary(z, t_.block(at, size, t_copy), size, terms, scale, slope, loss);
+    const double sum = kernels<BinaryTable>().binary(z, t_.block(at, size, t_copy), size, terms, slope, loss);
     gradient_.done(at, size, slope_copy);
     losses_.done(at, size, loss_copy);
     return sum;
@@ -189,7 +194,7 @@ auto element_losses(const Logits& logits, const Targets& targets, const Rule& ru
       return sum_chunks<threads_allowed<Logits>, Sum<V>>(logits.size(), logits.size(), 1, sum_of_chunk);
     };
     if constexpr (has_element_kernels<Logits> && has_element_kernels<Targets> && requires { rule.terms(); }) {
-      if (instruction_set() != InstructionSet::portable) {
+      if (rule.by_kernel() && instruction_set() != InstructionSet::portable) {
         const BinaryBlocks blocks(logits, targets, rule, gradient, losses);
         return total([&](Index begin, Index end) { return blocks.run(begin, end, 1 / divisor); });
       }

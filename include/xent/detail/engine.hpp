@@ -7,6 +7,7 @@
 #include <xent/detail/accumulate.hpp>
 #include <xent/detail/check.hpp>
 #include <xent/detail/dense.hpp>
+#include <xent/detail/outcome.hpp>
 #include <xent/detail/parallel.hpp>
 #include <xent/detail/reduce.hpp>
 #include <xent/detail/row_partition.hpp>
@@ -18,18 +19,10 @@
 #include <xent/reduction.hpp>
 
 #include <algorithm>  // std::fill_n, std::min
+#include <cmath>      // std::exp
 #include <type_traits>
 
 namespace xent::detail {
-
-/// What a rule makes of the plain cross-entropy of a row: its loss, and the gradient scale * ((b + surplus) p_k - b_k),
-/// b the sum of the coefficients b_k.
-template <class V>
-struct RowOutcome {
-  V loss;
-  V surplus = V(0);
-  V scale = V(1);
-};
 
 /// g_k = scale * (a p_k - b_k) / divisor with a = sum of b + surplus. At the maximum, where a p - b would cancel for a
 /// confident row, it is (the others' b + surplus) p - b (1 - p), with 1 - p the sum of the other probabilities.
@@ -47,24 +40,6 @@ void write_gradient(const RowPartition<W>& partition, const Row<Scalar>& z, cons
                             : V(V(all * p) - coefficient(k, logit == W(-infinity<W>())));
     gradient[k] = narrow<Out>(V(V(outcome.scale * core) / divisor));
   }
-}
-
-/// What becomes of a row in which one class alone, the label's, has a coefficient. Its gradient is factor * p_k, but at_label
-/// at the label, where a p - b is surplus p - b (1 - p).
-template <class V>
-struct LabelOutcome {
-  V loss;
-  V factor;
-  V at_label;
-};
-
-template <class V, class Rule>
-LabelOutcome<V> label_outcome(const RowFacts<V>& facts, const V& b, const Rule& rule, Index i, const V& divisor) {
-  const V cross_entropy = b == V(0) ? V(0) : V(b * facts.nll);
-  const RowOutcome<V> outcome = rule(facts, i, cross_entropy);
-  const V scale = outcome.scale / divisor;
-  const V pull = V(outcome.surplus * facts.probability) - V(b * facts.others);
-  return {outcome.loss, V(scale * V(b + outcome.surplus)), V(scale * pull)};
 }
 
 /// The loss of a row by its label, by the portable code.
@@ -141,19 +116,19 @@ auto gradient_row(Gradient& gradient, Index i) {
   }
 }
 
-/// Calls use(work) with what takes the rows of `logits` the given way, or portable().
-template <bool keeps, class W, class Logits, class Out, class Use, class Portable>
+/// Calls use(work) with what takes the rows of `logits` the given way to kernels with these exponentials, or portable().
+template <bool keeps, class W, class Exps, class Logits, class Out, class Use, class Portable>
 void with_work([[maybe_unused]] Way way, const Logits& logits, [[maybe_unused]] const Rows<Logits>& rows, Out& out,
                [[maybe_unused]] const Use& use, const Portable& portable) {
   if constexpr (has_kernels<Logits, W> && !is_sample<Logits>) {
     if (way == Way::strips) {
-      StripWork<Logits, Out, keeps> work(logits, rows, out);
+      StripWork<Logits, Out, keeps, Exps> work(logits, rows, out);
       return use(work);
     }
   }
-  if constexpr (has_kernels<Logits, W> && !ContiguousClasses<Logits>) {
+  if constexpr (has_kernels<Logits, W> && !ClassesInPlace<Logits, typename Exps::T>) {
     if (way == Way::rows) {
-      RowWork<Logits, Out, keeps> work(logits, rows, out);
+      RowWork<Logits, Out, keeps, Exps> work(logits, rows, out);
       return use(work);
     }
   }
@@ -161,9 +136,9 @@ void with_work([[maybe_unused]] Way way, const Logits& logits, [[maybe_unused]] 
 }
 
 /// The losses of rows [begin, end) by their labels, as many at a time as the work takes.
-template <bool sample, class Work, class Gradient, class Terms, class V, class Take>
-void label_losses(Work& work, Gradient& gradient, const Terms& terms, Index begin, Index end, const V& divisor,
-                  const Take& take) {
+template <bool sample, class Work, class Gradient, class Terms, class Rule, class V, class Take>
+void label_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule& rule, Index begin, Index end,
+                  const V& divisor, const Take& take) {
   constexpr bool with_gradient = !std::is_same_v<Gradient, NoGradient>;
   constexpr Index absent = -1;
   Index label[strip_rows];
@@ -172,7 +147,7 @@ void label_losses(Work& work, Gradient& gradient, const Terms& terms, Index begi
   std::fill_n(weight, strip_rows, V(1));
   for (Index first = begin; first < end; first += work.most_rows()) {
     const int rows = int(std::min(end - first, Index(work.most_rows())));
-    work.load(first, rows);
+    work.load(first, rows, end);
     bool complete = true;
     if (terms.plain()) {
       for (int j = 0; j < rows; ++j) label[j] = terms.label(first + j);
@@ -184,7 +159,7 @@ void label_losses(Work& work, Gradient& gradient, const Terms& terms, Index begi
         weight[j] = missing ? V(0) : terms.weight(first + j);
       }
     }
-    work.find_losses(label, weight, divisor, loss);
+    work.find_losses(label, weight, rule, divisor, loss);
     for (int j = 0; !complete && j < rows; ++j) loss[j] = label[j] == absent ? V(0) : loss[j];
     take(first, rows, loss);
     if constexpr (with_gradient) {
@@ -219,78 +194,82 @@ decltype(auto) reader_of(const Terms& terms) {
   }
 }
 
-/// A label in rows of dense coefficients: what its class has beyond the others', and in all.
+/// A label in rows of dense coefficients: its logit, and what its class has beyond the others', and in all.
 struct DenseLabel {
-  double logit;
-  double more;
-  double coefficient;
+  Index k = -1;  // or no label
+  double logit = 0;
+  double more = 0;
+  double coefficient = 0;
 };
 
 /// The loss of row j of a strip after its sums. Fills in what the gradient needs, and says apart what it is at the label.
 template <class Rule>
-double dense_outcome(DenseStrip& s, int j, Index i, const DenseLabel* label, const Rule& rule, double divisor,
-                     double& at_label) {
-  const auto partition = RowPartition<double>::of(static_cast<float>(s.max[j]), {s.exps[j], 0, s.ties[j], s.max[j], 0});
-  if (!partition.regular()) return quiet_nan<double>();
-  RowFacts<double> facts{partition.logsumexp<double>(), 0, 0, 0};
-  const bool leads = label != nullptr && label->logit == s.max[j];
-  if (label != nullptr) {
-    facts = partition.facts<double>(0, label->logit);
-    if (label->more != 0) s.loss[j] += label->more * (s.max[j] - label->logit);
-    (leads ? s.leading : s.others)[j] += label->more;
-  }
-  const double all = s.others[j] + s.leading[j];
-  const RowOutcome<double> outcome = rule(facts, i, s.loss[j] + all * partition.log_sum());
-  s.share[j] = partition.unit<double>();
-  s.beside[j] = partition.others<double>(0, s.max[j]);
-  s.all[j] = all + outcome.surplus;
-  s.rest[j] = s.others[j] + outcome.surplus;
-  s.scale[j] = outcome.scale / divisor;
-  if (label != nullptr) {
-    const double b = label->coefficient;
-    at_label = s.scale[j] * (leads ? (s.rest[j] + (s.leading[j] - b)) * facts.probability - b * s.beside[j]
-                                   : s.all[j] * facts.probability - b);
+double dense_outcome(DenseStrip& s, int j, Index i, double sample_weight, const DenseLabel& label, const Rule& rule,
+                     double divisor, double& at_label) {
+  const double max = s.max[j];
+  const double tail = s.tail[j];
+  if (!is_finite(max) || is_nan(tail)) return quiet_nan<double>();
+  const bool leads = label.k >= 0 && label.logit == max;
+  const double loss = s.loss[j] + (label.more == 0 ? 0.0 : label.more * (max - label.logit));
+  const double others = s.others[j] + (leads ? 0.0 : label.more);
+  const double leading = s.leading[j] + (leads ? label.more : 0.0);
+  const double cross_entropy = sample_weight * (loss + (others + leading) * s.log_sum[j]);
+  const RowOutcome<double> outcome = rule({max + s.log_sum[j], 0, 0, 0}, i, cross_entropy);
+  const double scale = sample_weight * outcome.scale / divisor;
+  const double share = scale / (1 + tail);
+  const double rest = others + outcome.surplus / sample_weight;
+  const Factor<float> parts((rest + leading) * share * s.unit[j]);
+  s.first[j] = parts.first;
+  s.second[j] = parts.second;
+  s.scale[j] = float(scale);
+  s.rest[j] = float(rest);
+  s.led[j] = float(leading);
+  s.share[j] = float(share);
+  s.beside[j] = float(share * tail);
+  if (label.k >= 0) {
+    const double b = label.coefficient;
+    at_label = leads ? share * (rest + (leading - b) - b * tail)
+                     : share * (rest + leading) * std::exp(label.logit - max) - scale * b;
   }
   return outcome.loss;
 }
 
-/// The losses of rows [begin, end) with a coefficient for each class, or with a rule that needs more digits than a float has.
+/// The losses of rows [begin, end) with a coefficient for each class.
 template <bool sample, class Work, class Gradient, class Terms, class Rule, class Take>
 void dense_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule& rule, Index begin, Index end,
                   double divisor, const Take& take) {
   constexpr bool has_labels = requires { terms.label(begin); };
   constexpr bool with_gradient = !std::is_same_v<Gradient, NoGradient>;
-  Index labels[strip_rows];
+  DenseLabel label[strip_rows];
+  Index index[strip_rows];
   double loss[strip_rows];
   double at_label[strip_rows] = {};
-  DenseStrip& s = work.strip();
   for (Index first = begin; first < end; first += work.most_rows()) {
     const int rows = int(std::min(end - first, Index(work.most_rows())));
     work.load(first, rows);
-    if (terms.smoothed()) work.count();
     for (int j = 0; j < rows; ++j) {
-      s.kept[j] = terms.kept(first + j);
-      s.even[j] = terms.smoothed() ? terms.even(first + j, s.unmasked[j]) : 0.0;
+      if constexpr (has_labels) {
+        const Index k = terms.absent(first + j) ? -1 : terms.label(first + j);
+        label[j] = k < 0 ? DenseLabel{} : DenseLabel{k, work.logit(j, k)};
+      }
+      index[j] = label[j].k;
     }
-    work.sum();
+    work.sum(float(terms.kept()), float(terms.smoothing()));
     for (int j = 0; j < rows; ++j) {
       const Index i = first + j;
-      labels[j] = -1;
       loss[j] = 0;
       if (terms.absent(i)) continue;
       if constexpr (has_labels) {
-        const Index y = labels[j] = terms.label(i);
-        const double z = work.logit(j, y);
-        const double even = z > -infinity<double>() ? s.even[j] * weight_at<double>(terms.class_weights(), y) : 0.0;
-        const DenseLabel label{z, terms.weight(i), terms.weight(i) + even};
-        loss[j] = dense_outcome(s, j, i, &label, rule, divisor, at_label[j]);
-      } else {
-        loss[j] = dense_outcome(s, j, i, nullptr, rule, divisor, at_label[j]);
+        const float w = weight_at<float>(terms.class_weights(), label[j].k);
+        const float even = label[j].logit > -infinity<double>() ? w * work.strip().even[j] : 0.0f;  // as the kernels do
+        label[j].more = w * (1 - terms.smoothing());
+        label[j].coefficient = label[j].more + even;
       }
+      loss[j] = dense_outcome(work.strip(), j, i, terms.sample_weight(i), label[j], rule, divisor, at_label[j]);
     }
     take(first, rows, loss);
     if constexpr (with_gradient) {
-      work.write_gradient(labels, at_label);
+      work.write_gradient(index, at_label);
       for (int j = 0; j < rows; ++j) {
         if (terms.absent(first + j)) {
           fill(cells<sample>(gradient).row(first + j), 0.0);
@@ -329,20 +308,27 @@ auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, 
     each_row(terms, begin, end, divisor, row_loss, clear, take);
   };
   const Index classes = class_count(logits);
-  const auto reduce = [&](Way way, const auto& losses) {
-    return reduce_chunks<R, Result, V, threads_allowed<Logits>, RowResults<Logits>>(
-        row_count(logits), classes, grain_of<Logits>(way, classes), terms, losses, clear);
+  const auto reduce = [&](Index grain, const auto& losses) {
+    return reduce_chunks<R, Result, V, threads_allowed<Logits>, RowResults<Logits>>(row_count(logits), classes, grain,
+                                                                                    terms, losses, clear);
   };
   if constexpr (has_kernels<Logits, W> && has_labels) {
-    if (!terms.smoothed() && !rule.magnifies()) {
-      const Way way = way_of<Logits, W>(classes);
-      return reduce(way, [&](Index begin, Index end, const V& divisor, const auto& take) {
-        with_work<with_gradient, W>(
+    const auto by_labels = [&]<class Exps>(Exps) {
+      using T = typename Exps::T;
+      const Way way = way_of<Logits, W, T>(classes);
+      const Index grain = grain_of<ClassesInPlace<Logits, T>>(way, classes);
+      return reduce(grain, [&](Index begin, Index end, const V& divisor, const auto& take) {
+        with_work<with_gradient, W, Exps>(
             way, logits, logit_rows, gradient,
-            [&](auto& work) { label_losses<sample>(work, gradient, terms, begin, end, divisor, take); },
+            [&](auto& work) { label_losses<sample>(work, gradient, terms, rule, begin, end, divisor, take); },
             [&] { portably(begin, end, divisor, take); });
       });
+    };
+    if constexpr (Rule::may_magnify) {
+      if (rule.magnifies() == Magnified::much) return by_labels(Exponentials<double>());
+      if (rule.magnifies() == Magnified::little) return by_labels(Exponentials<KernelScalar<Logits>, true>());
     }
+    if (!terms.smoothed()) return by_labels(Exponentials<KernelScalar<Logits>>());
   }
   const auto& targets = targets_of(terms);
   const auto& reader = reader_of(terms);
@@ -350,14 +336,15 @@ auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, 
   if constexpr (has_dense_kernels<Logits, Targets>()) {
     const Way way = dense_way_of<Logits, Targets, Gradient>(classes);
     const float* const weights = terms.class_weights().empty() ? nullptr : &terms.class_weights()[0];
-    return reduce(way, [&](Index begin, Index end, const V& divisor, const auto& take) {
+    const Index grain = grain_of<columns_in_place<Logits, Targets, Gradient>>(way, classes);
+    return reduce(grain, [&](Index begin, Index end, const V& divisor, const auto& take) {
       with_dense_work(
           way, logits, logit_rows, targets, reader, weights, gradient,
           [&](auto& work) { dense_losses<sample>(work, gradient, terms, rule, begin, end, divisor, take); },
           [&] { portably(begin, end, divisor, take); });
     });
   } else {
-    return reduce(Way::portable, portably);
+    return reduce(1, portably);
   }
 }
 
@@ -368,14 +355,15 @@ void for_rows(const Logits& logits, Out& out, const ByRows& by_rows, const ByRow
   const Rows<Logits> logit_rows(logits);
   const Index classes = class_count(logits);
   const Way way = way_of<Logits, W>(classes);
-  for_chunks<threads_allowed<Logits>>(row_count(logits), logits.size(), grain_of<Logits>(way, classes),
+  for_chunks<threads_allowed<Logits>>(row_count(logits), logits.size(),
+                                      grain_of<ClassesInPlace<Logits, KernelScalar<Logits>>>(way, classes),
                                       [&](Index, Index begin, Index end) {
-                                        with_work<keeps, W>(
+                                        with_work<keeps, W, Exponentials<KernelScalar<Logits>>>(
                                             way, logits, logit_rows, out,
                                             [&](auto& work) {
                                               for (Index first = begin; first < end; first += work.most_rows()) {
                                                 const int rows = int(std::min(end - first, Index(work.most_rows())));
-                                                work.load(first, rows);
+                                                work.load(first, rows, end);
                                                 work.reduce();
                                                 by_rows(work, first, rows);
                                               }

@@ -11,6 +11,8 @@
 
 #include <Eigen/Core>
 
+#include <algorithm>  // std::min
+#include <cstddef>    // std::size_t
 #include <type_traits>
 
 namespace xent::detail {
@@ -45,23 +47,6 @@ void fill(const Row<Scalar>& row, const W& value) {
   for (Index k = 0; k < row.size; ++k) row[k] = narrow<Scalar>(value);
 }
 
-/// What the sum of the losses is divided by.
-template <Reduction R, class V, class Terms>
-V mean_divisor(const Terms& terms, Index rows) {
-  if constexpr (R != Reduction::mean) {
-    return V(1);
-  } else {
-    if constexpr (requires { terms.plain(); }) {
-      if (terms.plain()) return V(double(rows));
-    }
-    Sum<V> total;
-    for (Index i = 0; i < rows; ++i) {
-      if (!terms.absent(i)) total.add(terms.share(i));
-    }
-    return total.value();
-  }
-}
-
 /// The sum of a few numbers, in four strands that a processor can follow at once.
 template <class V>
 V sum_of(const V* x, int count) {
@@ -73,6 +58,27 @@ V sum_of(const V* x, int count) {
   V total = (strand[0] + strand[1]) + (strand[2] + strand[3]);
   for (; j < count; ++j) total = total + x[j];
   return total;
+}
+
+/// What the sum of the losses is divided by.
+template <Reduction R, class V, class Terms>
+V mean_divisor(const Terms& terms, Index rows) {
+  if constexpr (R != Reduction::mean) {
+    return V(1);
+  } else {
+    if constexpr (requires { terms.plain(); }) {
+      if (terms.plain()) return V(double(rows));
+    }
+    constexpr Index batch = 64;
+    V share[std::size_t(batch)];
+    Sum<V> total;
+    for (Index begin = 0; begin < rows; begin += batch) {
+      const int count = int(std::min(rows - begin, batch));
+      for (int j = 0; j < count; ++j) share[j] = terms.absent(begin + j) ? V(0) : terms.share(begin + j);
+      total.add(sum_of(share, count));
+    }
+    return total.value();
+  }
 }
 
 /// Runs losses(begin, end, divisor, take) over chunks of rows, multiples of `grain`, and reduces what take(first, rows, losses) gets.

@@ -27,7 +27,8 @@ RowPartition<double> partition_of(const Strip<T>& strip, int j) {
                                                  double(strip.moved[j]), double(strip.exponent[j])});
 }
 
-/// What becomes of doubles: as StripKernels::outcomes, but row by row in long double.
+/// What becomes of doubles: as StripKernels::outcomes, but row by row in long double, and the plain loss alone: for others
+/// exponentials of doubles are taken a step wider, by the portable code.
 inline void find_outcomes(const Strip<double>& strip, int rows, const double* z, const long double* weight,
                           long double divisor, long double* loss, StripOutcomes<double>& out) {
   using V = long double;
@@ -43,30 +44,31 @@ inline void find_outcomes(const Strip<double>& strip, int rows, const double* z,
   }
 }
 
-/// The rows of `logits`, a strip of them at a time: columns where they stand, short rows transposed into a scratch.
+/// The rows of `logits`, a strip of them at a time through kernels in T = Exps::T: columns where they stand, short rows transposed into a scratch.
 /// `out` gets what is written, or is NoGradient. With `keeps` the exponentials of the sums, which are half of a softmax, stay
 /// in its columns, or in the scratch.
-template <class Logits, class Out, bool keeps>
+template <class Logits, class Out, bool keeps, class Exps>
 class StripWork {
  public:
-  using T = KernelScalar<Logits>;
+  using T = typename Exps::T;
   using V = WideOf<Logits>;
 
   StripWork(const Logits& logits, const Rows<Logits>& source, Out& out)
       : kernels_(kernels<StripTable<T>>()),
+        sums_(kernels<StripSumTable<T, Exps::careful>>()),
         logits_(logits),
         source_(source),
         out_(out),
         classes_(class_count(logits)) {}
 
-  int most_rows() const { return rows_in_strip<Logits>(classes_); }
+  int most_rows() const { return rows_in_strip<!packs>(classes_); }
 
-  void load(Index begin, int rows) {
+  void load(Index begin, int rows, Index) {
     begin_ = begin;
     rows_ = rows;
     if constexpr (packs) {
       stride_ = kept_stride_ = most_rows();
-      if constexpr (ContiguousRows<Logits>) {
+      if constexpr (RowsInPlace<Logits, T>) {
         const auto z = cells<false>(logits_);
         kernels<TileTable<T>>().gather(z.row(begin).data, z.row_stride, int(classes_), rows, scratch_, stride_);
       } else {
@@ -88,8 +90,8 @@ class StripWork {
     V one[strip_rows];
     V loss[strip_rows];
     std::fill_n(one, strip_rows, V(1));
-    find_sums();
-    find_outcomes(strip_.max, one, V(1), loss);
+    find_sums([] {});
+    find_outcomes(strip_.max, one, {}, V(1), loss);
   }
 
   bool regular(int j) const { return is_regular(strip_, j); }
@@ -99,12 +101,20 @@ class StripWork {
     return RowPartition<double>(Row<const T>{z_ + j, stride_, classes_}).template logsumexp<V>();
   }
 
-  /// Reduces, and finds the losses, the weight times nll at the label. The label may be negative: then there is none.
-  void find_losses(const Index* label, const V* weight, const V& divisor, V* loss) {
-    alignas(64) T z[strip_rows] = {};
-    for (int j = 0; j < rows_; ++j) z[j] = label[j] < 0 ? T(0) : z_[label[j] * stride_ + j];
-    find_sums();
-    find_outcomes(z, weight, divisor, loss);
+  /// Reduces, and finds the losses: what the rule makes of the weight times nll at the label. The label may be negative: then
+  /// there is none.
+  template <class Rule>
+  void find_losses(const Index* label, const V* weight, const Rule& rule, const V& divisor, V* loss) {
+    alignas(64) T z[strip_rows];
+    find_sums([&] {
+      for (int j = 0; j < rows_; ++j) z[j] = label[j] < 0 ? T(0) : z_[label[j] * stride_ + j];
+      std::fill(z + rows_, z + strip_rows, T(0));
+    });
+    if (rule.plain()) return find_outcomes(z, weight, {}, divisor, loss);
+    alignas(64) double z_loss[strip_rows] = {};
+    for (int j = 0; j < rows_; ++j) z_loss[j] = label[j] < 0 ? 0.0 : double(rule.z_loss_of(begin_ + j));
+    const bool no_z_loss = rule.power() != V(0);
+    find_outcomes(z, weight, {double(rule.power()), no_z_loss ? nullptr : z_loss}, divisor, loss);
   }
 
   void write_gradient(const Index* label) {
@@ -131,11 +141,11 @@ class StripWork {
       alignas(64) T log_sum[strip_rows];
       for (int j = 0; j < rows_; ++j) log_sum[j] = static_cast<T>(outcomes_.log_sum[j]);
       if constexpr (packs) {
-        kernels_.shift(z_, stride_, classes_, rows_, strip_.max, log_sum, scratch_, stride_);
+        kernels<StripOutputTable<T>>().shift(z_, stride_, classes_, rows_, strip_.max, log_sum, scratch_, stride_);
         copy_out();
       } else {
         const auto out = out_row(0);
-        kernels_.shift(z_, stride_, classes_, rows_, strip_.max, log_sum, out.data, out.stride);
+        kernels<StripOutputTable<T>>().shift(z_, stride_, classes_, rows_, strip_.max, log_sum, out.data, out.stride);
       }
     } else {
       for (int j = 0; j < rows_; ++j) {
@@ -146,17 +156,28 @@ class StripWork {
   }
 
  private:
-  static constexpr bool packs = !ContiguousClasses<Logits>;
+  static constexpr bool packs = !ClassesInPlace<Logits, T>;
+  // Beyond so many classes a strip does not stay in the second cache: then it is cheaper to take its exponentials twice than
+  // to keep them. Sums of doubles would lose digits on their way from one maximum to the next.
+  bool rereads() const { return !packs && sizeof(T) == sizeof(float) && classes_ > 256; }
   static constexpr bool direct = packs || ContiguousClasses<Out>;  // what is kept has a place
 
-  void find_sums() {
-    kernels_.maximum(z_, stride_, classes_, rows_, strip_.max);
-    kernels_.sums(z_, stride_, classes_, rows_, strip_, kept_, kept_stride_);
+  /// Calls look() when the logits have been read, but not yet been written over.
+  template <class Look>
+  void find_sums(const Look& look) {
+    if (rereads()) {
+      sums_.running_sums(z_, stride_, classes_, rows_, strip_);
+      look();
+    } else {
+      kernels_.maximum(z_, stride_, classes_, rows_, strip_.max);
+      look();
+      sums_.sums(z_, stride_, classes_, rows_, strip_, kept_, kept_stride_);
+    }
   }
 
-  void find_outcomes(const T* z, const V* weight, const V& divisor, V* loss) {
+  void find_outcomes(const T* z, const V* weight, [[maybe_unused]] const LossShape& shape, const V& divisor, V* loss) {
     if constexpr (std::is_same_v<V, double>) {
-      kernels_.outcomes(strip_, rows_, z, weight, 1 / divisor, keeps, outcomes_);
+      kernels_.outcomes(strip_, rows_, z, weight, shape, 1 / divisor, keeps, outcomes_);
       std::copy_n(outcomes_.loss, rows_, loss);
     } else {
       detail::find_outcomes(strip_, rows_, z, weight, divisor, loss, outcomes_);
@@ -167,7 +188,11 @@ class StripWork {
   /// Makes the kept exponentials, or those taken again where nothing was kept, multiples of the probabilities.
   void scale() {
     if constexpr (direct) {
-      kernels_.scale(kept_, kept_stride_, classes_, rows_, outcomes_.first, outcomes_.second);
+      if (rereads()) {
+        return kernels<StripOutputTable<T>>().multiples(z_, stride_, classes_, rows_, strip_.max, outcomes_.first,
+                                                        outcomes_.second, kept_, kept_stride_);
+      }
+      kernels<StripOutputTable<T>>().scale(kept_, kept_stride_, classes_, rows_, outcomes_.first, outcomes_.second);
     } else {
       for (int j = 0; j < rows_; ++j) {
         const auto partition = partition_of(strip_, j);
@@ -194,6 +219,7 @@ class StripWork {
   }
 
   const StripTable<T>& kernels_;
+  const StripSumTable<T, Exps::careful>& sums_;
   const Logits& logits_;
   const Rows<Logits>& source_;
   Out& out_;

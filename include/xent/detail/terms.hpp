@@ -43,10 +43,10 @@ class LabelTerms {
   /// What row i adds to the divisor of the mean.
   V share(Index i) const { return sample_weight(i) * weight_at<V>(class_weights_, label_(i)); }
 
-  /// The coefficients in parts: that of the label alone, then for every class w_k (kept(i) t_k + even(i, C')), without targets.
+  /// The coefficients in parts: that of the label alone, then for every class s w_k (kept() t_k + e / C'), without targets.
   V weight(Index i) const { return share(i) * (V(1) - smoothing_); }
-  V kept(Index) const { return V(0); }
-  V even(Index i, const V& unmasked) const { return sample_weight(i) * smoothing_ / unmasked; }
+  V kept() const { return V(0); }
+  const V& smoothing() const { return smoothing_; }
   bool smoothed() const { return smoothing_ != V(0); }
   const WeightVector<Scalar>& class_weights() const { return class_weights_; }
 
@@ -63,7 +63,7 @@ class LabelTerms {
   };
 
   RowTerms row(Index i, Index unmasked) const {
-    return {label_(i), weight(i), even(i, V(double(unmasked))), class_weights_};
+    return {label_(i), weight(i), V(sample_weight(i) * smoothing_ / V(double(unmasked))), class_weights_};
   }
 
  private:
@@ -91,9 +91,9 @@ class TargetTerms {
   V sample_weight(Index i) const { return weight_at<V>(sample_weights_, i); }
   V share(Index i) const { return sample_weight(i); }
 
-  /// The coefficients in parts: w_k (kept(i) t_k + even(i, C')).
-  V kept(Index i) const { return sample_weight(i) * (V(1) - smoothing_); }
-  V even(Index i, const V& unmasked) const { return sample_weight(i) * smoothing_ / unmasked; }
+  /// The coefficients in parts: s w_k (kept() t_k + e / C').
+  V kept() const { return V(1) - smoothing_; }
+  const V& smoothing() const { return smoothing_; }
   bool smoothed() const { return smoothing_ != V(0); }
   const Targets& targets() const { return array_; }
   const Coefficients<Targets, sample>& reader() const { return targets_; }

@@ -31,6 +31,13 @@ inline constexpr Index most_kernel_classes = Index{1} << 24;
 template <class T>
 using KernelScalar = typename ResultScalarOf<typename T::Scalar>::type;
 
+/// How the kernels take exponentials: in T, and of floats carefully where the error of a sum will be multiplied.
+template <class Scalar, bool more_digits = false>
+struct Exponentials {
+  using T = Scalar;
+  static constexpr bool careful = more_digits;
+};
+
 /// Rows that the kernels can reduce: of float (half and bfloat16 through it) and double, where no wider exponential is asked for.
 template <class T, class W>
 inline constexpr bool has_kernels =
@@ -48,18 +55,25 @@ concept ContiguousRows = KernelMemory<T> && (is_sample<T> || row_major<T>);
 template <class T>
 concept ContiguousClasses = KernelMemory<T> && !is_sample<T> && !row_major<T>;
 
+/// Whether kernels in T can take the rows, or the classes, of T where they stand. Otherwise they get copies.
+template <class Logits, class T>
+concept RowsInPlace = ContiguousRows<Logits> && std::is_same_v<T, KernelScalar<Logits>>;
+template <class Logits, class T>
+concept ClassesInPlace = ContiguousClasses<Logits> && std::is_same_v<T, KernelScalar<Logits>>;
+
 /// Whether what belongs to a row of the logits stands side by side in `Out` as well.
 template <class Logits, class Out>
 concept SameRows = ContiguousRows<Out> && is_sample<Out> == is_sample<Logits>;
 
-template <class Logits, class W>
+/// The way to kernels in T.
+template <class Logits, class W, class T = KernelScalar<Logits>>
 Way way_of(Index classes) {
   if constexpr (has_kernels<Logits, W>) {
     if (instruction_set() == InstructionSet::portable || classes > most_kernel_classes) return Way::portable;
-    if (ContiguousClasses<Logits>) return Way::strips;
+    if (ClassesInPlace<Logits, T>) return Way::strips;
     if (!is_sample<Logits> && classes <= most_tile_classes) return Way::strips;
     if (is_sample<Logits> && classes < least_row_classes) return Way::portable;
-    return ContiguousRows<Logits> || classes <= scratch_size ? Way::rows : Way::portable;
+    return RowsInPlace<Logits, T> || classes <= scratch_size ? Way::rows : Way::portable;
   } else {
     return Way::portable;
   }
@@ -70,19 +84,18 @@ inline int rows_in_scratch(Index classes) {
   return int(std::clamp(scratch_size / classes / 16 * 16, Index{16}, Index{strip_rows}));
 }
 
-template <class Logits>
+template <bool in_place>
 int rows_in_strip(Index classes) {
-  return ContiguousClasses<Logits> ? strip_rows : rows_in_scratch(classes);
+  return in_place ? strip_rows : rows_in_scratch(classes);
 }
 
-/// Chunks are multiples of this: whole strips, or of columns half of one, so that many rows make more than one chunk.
-template <class Logits>
+/// Chunks are multiples of this: whole strips.
+template <bool in_place>
 Index grain_of(Way way, Index classes) {
-  if (way != Way::strips) return 1;
-  return ContiguousClasses<Logits> ? strip_rows : rows_in_strip<Logits>(classes);
+  return way == Way::strips ? rows_in_strip<in_place>(classes) : 1;
 }
 
-/// Row i in the kernels' scalar, `stride` apart.
+/// Row i in a scalar of the kernels, `stride` apart.
 template <class Logits, class T>
 void pack(const Rows<Logits>& rows, Index i, T* to, Index stride, Index classes) {
   const auto z = rows(i, Row<T>{to, stride, classes});

@@ -1,159 +1,254 @@
 // SPDX-License-Identifier: MIT
 // xent/detail/kernel/dense.inl - the kernels for rows with a coefficient for each class, once for each instruction set.
 //
-// The coefficient of a class is b = w (kept t + even), without `even` where the logit is -inf. A gradient a p - b is a
-// difference of two numbers that may be close, so floats are computed in double. Of `wide` kernels the lanes are classes
-// of one row, the first of the strip; of the others they are rows.
+// The coefficient of a class is b = w (kept t + even), without `even` where the logit is -inf. Of `wide` kernels the lanes
+// are classes of one row, the first of the strip; of the others they are rows, and a register is a class.
 
 template <int bytes, bool wide>
-struct DensePass {
-  using L = Lanes<double, bytes>;
+struct DenseCells {
+  using L = Lanes<float, bytes>;
   using Reg = typename L::Reg;
 
-  Reg max, kept, even;
+  const DenseRows& rows;
+  int row;
 
-  DensePass(const DenseStrip& s, int row) : max(field(s.max, row)), kept(field(s.kept, row)), even(field(s.even, row)) {}
+  std::ptrdiff_t registers() const { return wide ? (rows.classes + L::count - 1) / L::count : rows.classes; }
 
-  static Reg field(const double* x, int row) { return wide ? L::set(x[row]) : L::load(x + row); }
-  static void put(Reg x, double* out, int row) {
-    if constexpr (wide) {
-      out[row] = L::sum(x);
-    } else {
-      L::store(out + row, x);
-    }
+  /// A constant of each row.
+  Reg constant(const float* x) const { return wide ? L::set(x[row]) : L::load(x + row); }
+
+  [[gnu::always_inline]] Reg z(std::ptrdiff_t i) const {
+    return read(rows.z + at(i, rows.z_stride), left(i), -ExpConstants<float>::infinity);
+  }
+  /// Asks for the next row.
+  [[gnu::always_inline]] void prefetch_next(std::ptrdiff_t i) const {
+    if (!wide) return;
+    prefetch<Cache::second>(rows.z + i * L::count, rows.classes);
+    if (rows.t != nullptr) prefetch<Cache::second>(rows.t + i * L::count, rows.classes);
+  }
+  [[gnu::always_inline]] Reg t(std::ptrdiff_t i) const {
+    return rows.t == nullptr ? Reg{} : read(rows.t + at(i, rows.t_stride), left(i), 0.0f);
+  }
+  [[gnu::always_inline]] Reg w(std::ptrdiff_t i) const {
+    if (rows.w == nullptr) return L::set(1.0f);
+    if constexpr (wide) return read(rows.w + i * L::count, left(i), 0.0f);
+    return L::set(i < rows.classes ? rows.w[i] : 0.0f);
   }
 
-  [[gnu::always_inline]] Reg coefficient(Reg z, Reg t, Reg w) const {
-    return w * (t * kept + (z > -ExpConstants<double>::infinity ? even : Reg{}));
+  [[gnu::always_inline]] Reg kept(std::ptrdiff_t i) const {
+    return read(rows.kept + at(i, rows.kept_stride), left(i), 0.0f);
   }
-};
-
-/// How many logits are not -inf.
-template <int bytes, bool wide>
-struct DenseCount : DensePass<bytes, wide> {
-  using Pass = DensePass<bytes, wide>;
-  using Reg = typename Pass::Reg;
-
-  Reg unmasked;
-
-  DenseCount(const DenseStrip& s, int row) : Pass(s, row), unmasked(Reg{}) {}
-  [[gnu::always_inline]] Reg take(Reg z, Reg, Reg) {
-    unmasked += z > -ExpConstants<double>::infinity ? Pass::L::set(1.0) : Reg{};
-    return z;
-  }
-  void finish(DenseStrip& s, int row) const { Pass::put(unmasked, s.unmasked, row); }
-};
-
-template <int bytes, bool wide>
-struct DenseSums : DensePass<bytes, wide> {
-  using Pass = DensePass<bytes, wide>;
-  using Reg = typename Pass::Reg;
-
-  Reg exps, ties, loss, others, leading;
-
-  DenseSums(const DenseStrip& s, int row)
-      : Pass(s, row), exps(Reg{}), ties(Reg{}), loss(Reg{}), others(Reg{}), leading(Reg{}) {}
-
-  [[gnu::always_inline]] Reg take(Reg z, Reg t, Reg w) {
-    const Reg margin = this->max - z;
-    const Reg b = this->coefficient(z, t, w);
-    const auto leads = z >= this->max;
-    exps += leads ? Reg{} : exp_of_minus<bytes>(margin);
-    ties += leads ? Pass::L::set(1.0) : Reg{};
-    loss += b == 0.0 ? Reg{} : b * margin;
-    others += leads ? Reg{} : b;
-    leading += leads ? b : Reg{};
-    return b;
-  }
-
-  void finish(DenseStrip& s, int row) const {
-    Pass::put(exps, s.exps, row);
-    Pass::put(ties, s.ties, row);
-    Pass::put(loss, s.loss, row);
-    Pass::put(others, s.others, row);
-    Pass::put(leading, s.leading, row);
-  }
-};
-
-/// scale (a p - b); at the maximum, where that would cancel, scale ((a - b) p - b (1 - p)).
-template <int bytes, bool wide>
-struct DenseGradient : DensePass<bytes, wide> {
-  using Pass = DensePass<bytes, wide>;
-  using Reg = typename Pass::Reg;
-
-  Reg share, beside, all, rest, leading, scale;
-
-  DenseGradient(const DenseStrip& s, int row)
-      : Pass(s, row),
-        share(Pass::field(s.share, row)),
-        beside(Pass::field(s.beside, row)),
-        all(Pass::field(s.all, row)),
-        rest(Pass::field(s.rest, row)),
-        leading(Pass::field(s.leading, row)),
-        scale(Pass::field(s.scale, row)) {}
-
-  [[gnu::always_inline]] Reg take(Reg z, Reg t, Reg w) const {
-    const Reg b = this->coefficient(z, t, w);
-    const Reg p = exp_of_minus<bytes>(this->max - z) * share;
-    return scale * (z >= this->max ? (rest + (leading - b)) * p - b * beside : all * p - b);
-  }
-  void finish(DenseStrip&, int) const {}
-};
-
-template <int bytes>
-struct DenseKernels {
-  using L = Lanes<double, bytes>;
-  using Reg = typename L::Reg;
-  using Narrow = typename VectorOf<float, bytes / 2>::type;
-
-  /// Over the classes of one row. t and w may be null, for coefficients without them; what the pass makes goes to `out`.
-  template <template <int, bool> class Pass>
-  static void row(const float* z, const float* t, const float* w, std::ptrdiff_t classes, DenseStrip& strip, float* out) {
-    Pass<bytes, true> pass(strip, 0);
-    for (std::ptrdiff_t k = 0; k < classes; k += L::count) {
-      const std::ptrdiff_t left = classes - k;
-      const Reg value = pass.take(read(z + k, left, -ExpConstants<float>::infinity),
-                                  t == nullptr ? Reg{} : read(t + k, left, 0.0f),
-                                  w == nullptr ? L::set(1.0) : read(w + k, left, 0.0f));
-      if (out != nullptr) write(value, out + k, left);
-    }
-    pass.finish(strip, 0);
-  }
-
-  /// Over the rows of a strip, see strips.inl.
-  template <template <int, bool> class Pass>
-  static void strip(const float* z, std::ptrdiff_t z_stride, const float* t, std::ptrdiff_t t_stride, const float* w,
-                    std::ptrdiff_t classes, int rows, DenseStrip& strip, float* out, std::ptrdiff_t out_stride) {
-    for (int row = 0; row < rows; row += L::count) {
-      Pass<bytes, false> pass(strip, row);
-      for (std::ptrdiff_t k = 0; k < classes; ++k) {
-        const Reg value = pass.take(read(z + k * z_stride + row, rows - row, 0.0f),
-                                    t == nullptr ? Reg{} : read(t + k * t_stride + row, rows - row, 0.0f),
-                                    L::set(w == nullptr ? 1.0 : double(w[k])));
-        if (out != nullptr) write(value, out + k * out_stride + row, rows - row);
-      }
-      pass.finish(strip, row);
-    }
+  [[gnu::always_inline]] void keep(std::ptrdiff_t i, Reg x) const {
+    float* const to = rows.kept + at(i, rows.kept_stride);
+    left(i) >= L::count ? L::store(to, x) : store_some(to, left(i), x);
   }
 
  private:
-  /// The first `left` of them, if that does not fill a register, then `fill`.
-  [[gnu::always_inline]] static Reg read(const float* x, std::ptrdiff_t left, float fill) {
-    Narrow half;
-    if (left >= L::count) {
-      __builtin_memcpy(&half, x, sizeof(half));
-    } else {
-      for (int k = 0; k < L::count; ++k) half[k] = k < left ? x[k] : fill;
-    }
-    return __builtin_convertvector(half, Reg);
+  std::ptrdiff_t at(std::ptrdiff_t i, std::ptrdiff_t stride) const { return wide ? i * L::count : i * stride + row; }
+  std::ptrdiff_t left(std::ptrdiff_t i) const {
+    if (wide) return rows.classes - i * L::count;
+    return i < rows.classes ? rows.rows - row : 0;
   }
 
-  [[gnu::always_inline]] static void write(Reg x, float* out, std::ptrdiff_t left) {
-    const Narrow half = __builtin_convertvector(x, Narrow);
-    if (left >= L::count) {
-      __builtin_memcpy(out, &half, sizeof(half));
+  /// The first `left` of them, if that does not fill a register, then `fill`.
+  [[gnu::always_inline]] static Reg read(const float* x, std::ptrdiff_t left, float fill) {
+    return left >= L::count ? L::load(x) : load_some(x, left, fill);
+  }
+  [[gnu::noinline]] static Reg load_some(const float* x, std::ptrdiff_t left, float fill) {
+    Reg all = L::set(fill);
+    for (std::ptrdiff_t k = 0; k < left; ++k) all[k] = x[k];
+    return all;
+  }
+  [[gnu::noinline]] static void store_some(float* to, std::ptrdiff_t left, Reg x) {
+    for (std::ptrdiff_t k = 0; k < left; ++k) to[k] = x[k];
+  }
+};
+
+/// What the rows are told about their coefficients.
+template <int bytes, bool wide>
+struct DenseCoefficients {
+  using L = Lanes<float, bytes>;
+  using Reg = typename L::Reg;
+
+  Reg kept, even;
+
+  DenseCoefficients(const DenseCells<bytes, wide>& cells, const DenseStrip& s)
+      : kept(cells.constant(s.kept)), even(cells.constant(s.even)) {}
+
+  template <class Mask>
+  [[gnu::always_inline]] Reg operator()(Mask masked, Reg t, Reg w) const {
+    return w * (t * kept + (masked ? Reg{} : even));
+  }
+};
+
+/// The sums over the rows. Without targets and weights (`bare`) the coefficients are all `even`: then it is enough to sum
+/// the margins and to count, and `even` need not be known yet.
+template <int bytes, bool wide, bool bare>
+struct DenseSums {
+  using L = Lanes<float, bytes>;
+  using Reg = typename L::Reg;
+
+  struct Part {
+    Reg exps, loss, others;
+    [[gnu::always_inline]] void operator+=(const Part& x) {
+      exps += x.exps;
+      loss += x.loss;
+      if (!bare) others += x.others;
+    }
+  };
+
+  const DenseCells<bytes, wide>& cells;
+  DenseCoefficients<bytes, wide> coefficient;
+  RowExp<float, bytes> exp;
+  Reg max, equal, unmasked, leading;
+  Total<float, bytes> exps, loss, others, leaders;
+
+  DenseSums(const DenseCells<bytes, wide>& c, const DenseStrip& s)
+      : cells(c),
+        coefficient(c, s),
+        exp(c.constant(s.max)),
+        max(c.constant(s.max)),
+        equal(Reg{}),
+        unmasked(Reg{}),
+        leading(Reg{}) {}
+
+  /// Masked classes keep 0, which no exponential is.
+  [[gnu::always_inline]] Part take(std::ptrdiff_t i) {
+    const Reg z = cells.z(i);
+    cells.prefetch_next(i);
+    const auto masked = z == -ExpConstants<float>::infinity;
+    const auto leads = z >= max;
+    const Reg e = masked ? Reg{} : exp(z);
+    const Reg margin = max - z;
+    if (cells.rows.kept != nullptr) cells.keep(i, e);
+    equal = leads ? equal + 1.0f : equal;
+    const Reg below = leads ? Reg{} : e;
+    if constexpr (bare) {
+      unmasked = masked ? unmasked : unmasked + 1.0f;
+      return {below, masked ? Reg{} : margin, Reg{}};
     } else {
-      for (int k = 0; k < left; ++k) out[k] = half[k];
+      const Reg b = coefficient(masked, cells.t(i), cells.w(i));
+      leading = leads ? leading + b : leading;
+      return {below, b == 0.0f ? Reg{} : b * margin, leads ? Reg{} : b};
+    }
+  }
+
+  /// Four registers at a time, with three roundings, before the totals in double take over. Inlined, so that what the pass
+  /// holds is in registers.
+  [[gnu::always_inline]] void run() {
+    const std::ptrdiff_t end = cells.registers();
+    for (std::ptrdiff_t i = 0; i < end; i += 4) {
+      const std::ptrdiff_t stop = end - i < 4 ? end : i + 4;
+      Part part{Reg{}, Reg{}, Reg{}};
+      for (std::ptrdiff_t k = i; k < stop; ++k) part += take(k);
+      exps.add(part.exps);
+      loss.add(part.loss);
+      if (bare) continue;
+      others.add(part.others);
+      leaders.add(leading);
+      leading = Reg{};
+    }
+  }
+
+  void finish(DenseStrip& s) const {
+    put(exps, s.exps);
+    put(loss, s.loss);
+    put(equal, s.equal);
+    put(unmasked, s.unmasked);
+    if (!bare) put(others, s.others);
+    if (!bare) put(leaders, s.leading);
+    L::store(s.moved + cells.row, exp.moved);
+    L::store(s.exponent + cells.row, exp.exponent);
+  }
+
+ private:
+  void put(const Total<float, bytes>& total, double* out) const {
+    using Wide = Lanes<double, bytes>;
+    if constexpr (wide) {
+      out[0] = Wide::sum(total.sum + total.other);
+    } else {
+      Wide::store(out + cells.row, total.sum);
+      Wide::store(out + cells.row + Wide::count, total.other);
+    }
+  }
+  void put(Reg x, float* out) const {
+    if constexpr (wide) {
+      out[0] = L::sum(x);
+    } else {
+      L::store(out + cells.row, x);
+    }
+  }
+};
+
+template <int bytes, bool wide>
+struct DenseKernels {
+  using L = Lanes<float, bytes>;
+  using Reg = typename L::Reg;
+  using Cells = DenseCells<bytes, wide>;
+
+  /// How many logits are not -inf.
+  static void count(const DenseRows& rows, DenseStrip& strip) {
+    for (int row = 0; row < rows.rows; row += L::count) {
+      const Cells cells{rows, row};
+      Reg unmasked = Reg{};
+      for (std::ptrdiff_t i = 0; i < cells.registers(); ++i) {
+        unmasked = cells.z(i) == -ExpConstants<float>::infinity ? unmasked : unmasked + 1.0f;
+      }
+      if constexpr (wide) {
+        strip.unmasked[0] = L::sum(unmasked);
+      } else {
+        L::store(strip.unmasked + row, unmasked);
+      }
+    }
+  }
+
+  template <bool bare>
+  static void sums(const DenseRows& rows, DenseStrip& strip) {
+    using Wide = Lanes<double, bytes>;
+    for (int row = 0; row < rows.rows; row += L::count) {
+      const Cells cells{rows, row};
+      DenseSums<bytes, wide, bare> pass(cells, strip);
+      pass.run();
+      pass.finish(strip);
+    }
+    for (int row = 0; row < rows.rows; row += Wide::count) {
+      const RowTails<bytes> tails(strip.max + row, strip.moved + row, strip.exponent + row, strip.equal + row,
+                                  Wide::load(strip.exps + row));
+      Wide::store(strip.unit + row, tails.unit);
+      Wide::store(strip.tail + row, tails.tail);
+      Wide::store(strip.log_sum + row, tails.log_sum);
+    }
+  }
+
+  /// scale (a p - b) in place of the exponentials; at the maximum, where that would cancel, scale ((a - b) p - b (1 - p)).
+  /// With `bare` coefficients that is the label's business alone.
+  template <bool bare>
+  static void gradient(const DenseRows& rows, const DenseStrip& strip) {
+    for (int row = 0; row < rows.rows; row += L::count) {
+      const Cells cells{rows, row};
+      const DenseCoefficients<bytes, wide> coefficient(cells, strip);
+      const Reg max = cells.constant(strip.max);
+      const Reg highest = RowExp<float, bytes>(max)(max);
+      const Reg first = cells.constant(strip.first);
+      const Reg second = cells.constant(strip.second);
+      const Reg scale = cells.constant(strip.scale);
+      const Reg even = coefficient.even * scale;
+      const Reg rest = cells.constant(strip.rest);
+      const Reg leading = cells.constant(strip.led);
+      const Reg share = cells.constant(strip.share);
+      const Reg beside = cells.constant(strip.beside);
+      for (std::ptrdiff_t i = 0; i < cells.registers(); ++i) {
+        const Reg e = cells.kept(i);
+        const auto masked = e == 0.0f;
+        const Reg all = times(e, first, second);
+        if constexpr (bare) {
+          cells.keep(i, masked ? Reg{} : all - even);
+        } else {
+          const Reg b = coefficient(masked, cells.t(i), cells.w(i));
+          const Reg at_maximum = (rest + (leading - b)) * share - b * beside;
+          cells.keep(i, e >= highest ? at_maximum : all - b * scale);
+        }
+      }
     }
   }
 };

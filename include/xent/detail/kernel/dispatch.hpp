@@ -37,27 +37,51 @@ struct StripOutcomes {
   alignas(64) T at_label[strip_rows];
 };
 
+/// What a loss makes of the plain cross-entropy by a label: (1 - p)^gamma times it, plus z_loss logsumexp^2, of which there is
+/// one for each row, or none.
+struct LossShape {
+  double gamma = 0;
+  const double* z_loss = nullptr;
+};
+
 /// The kernels for one contiguous row, see rows.inl. Kernels come in tables of what is used together: the others are not
 /// compiled.
 template <class T>
-struct RowTable {
-  T (*maximum)(const T* z, std::ptrdiff_t size);
-  RowSum (*sum)(const T* z, std::ptrdiff_t size, T max, T* kept);
+struct RowMaximumTable {
+  RowTop<T> (*maximum)(const T* z, std::ptrdiff_t size);
+};
+template <class T>
+struct RowOutputTable {
   void (*scale)(T* kept, std::ptrdiff_t size, T first, T second);
   void (*shift)(const T* z, std::ptrdiff_t size, T max, T log_sum, T* out);
+};
+
+template <class T, bool careful>
+struct RowSumTable {
+  RowSum (*sum)(const T* z, std::ptrdiff_t size, const RowTop<T>& top, T* kept, const T* next, RowTop<T>& next_top);
 };
 
 /// The kernels for strips, see strips.inl.
 template <class T>
 struct StripTable {
   void (*maximum)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, T* max);
-  void (*sums)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, Strip<T>& strip, T* kept,
-               std::ptrdiff_t kept_stride);
-  void (*outcomes)(const Strip<T>& strip, int rows, const T* z, const double* b, double scale, bool gradient,
-                   StripOutcomes<T>& outcomes);
+  void (*outcomes)(const Strip<T>& strip, int rows, const T* z, const double* b, const LossShape& shape, double scale,
+                   bool gradient, StripOutcomes<T>& outcomes);
+};
+template <class T>
+struct StripOutputTable {
   void (*scale)(T* kept, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const T* first, const T* second);
+  void (*multiples)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const T* max, const T* first,
+                    const T* second, T* out, std::ptrdiff_t out_stride);
   void (*shift)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const T* max, const T* log_sum,
                 T* out, std::ptrdiff_t out_stride);
+};
+
+template <class T, bool careful>
+struct StripSumTable {
+  void (*sums)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, Strip<T>& strip, T* kept,
+               std::ptrdiff_t kept_stride);
+  void (*running_sums)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, Strip<T>& strip);
 };
 
 /// Rows to strips and back, see tiles.inl.
@@ -67,48 +91,67 @@ struct TileTable {
   void (*scatter)(const T* strip, std::ptrdiff_t stride, int classes, int rows, T* out, std::ptrdiff_t row_stride);
 };
 
-/// Rows with a coefficient for each class, see dense.inl. What the passes are told, and what they find:
+/// Rows with a coefficient for each class, see dense.inl: a strip of them, or the first row alone. Exponentials are kept,
+/// and the gradient is written, in `kept`, which may be null for the loss alone, or z.
+struct DenseRows {
+  const float* z;
+  std::ptrdiff_t z_stride;
+  const float* t;  // targets, or null
+  std::ptrdiff_t t_stride;
+  const float* w;  // class weights, or null
+  float* kept;
+  std::ptrdiff_t kept_stride;
+  std::ptrdiff_t classes;
+  int rows;
+};
+
+/// What the passes over them are told, and what they find.
 struct DenseStrip {
-  alignas(64) double max[strip_rows];
-  alignas(64) double kept[strip_rows];
-  alignas(64) double even[strip_rows];
-  alignas(64) double unmasked[strip_rows];  // the number of logits that are not -inf
-  alignas(64) double exps[strip_rows];      // the sum of exp(z - max) over all z < max
-  alignas(64) double ties[strip_rows];      // the number of z = max
-  alignas(64) double loss[strip_rows];      // the sum of b (max - z)
-  alignas(64) double others[strip_rows];    // the sum of b over all z < max
-  alignas(64) double leading[strip_rows];   // the sum of b over all z = max
-  alignas(64) double share[strip_rows];     // 1 / (1 + tail), and for the gradient scale (all p - b):
-  alignas(64) double beside[strip_rows];    // tail / (1 + tail)
-  alignas(64) double all[strip_rows];
-  alignas(64) double rest[strip_rows];  // all without `leading`
-  alignas(64) double scale[strip_rows];
+  alignas(64) float max[strip_rows];
+  alignas(64) float kept[strip_rows];
+  alignas(64) float even[strip_rows];
+  alignas(64) float unmasked[strip_rows];  // the number of logits that are not -inf
+  alignas(64) double exps[strip_rows];     // see RowSum
+  alignas(64) float equal[strip_rows];
+  alignas(64) float moved[strip_rows];
+  alignas(64) float exponent[strip_rows];
+  alignas(64) double unit[strip_rows];  // see RowTails
+  alignas(64) double tail[strip_rows];
+  alignas(64) double log_sum[strip_rows];
+  alignas(64) double loss[strip_rows];     // the sum of b (max - z)
+  alignas(64) double others[strip_rows];   // the sum of b over all z < max
+  alignas(64) double leading[strip_rows];  // the sum of b over all z = max
+  alignas(64) float first[strip_rows];     // from a kept exponential to scale a p, see Factor, and for the gradient
+  alignas(64) float second[strip_rows];    // scale (a p - b):
+  alignas(64) float scale[strip_rows];
+  alignas(64) float rest[strip_rows];    // a without `leading`
+  alignas(64) float led[strip_rows];     // `leading`
+  alignas(64) float share[strip_rows];   // scale p at the maximum, p = 1 / (1 + tail)
+  alignas(64) float beside[strip_rows];  // scale (1 - p) there
 };
 
-/// The passes over one row, and over the rows of a strip.
-struct DenseRowTable {
-  using Pass = void (*)(const float* z, const float* t, const float* w, std::ptrdiff_t classes, DenseStrip& strip,
-                        float* out);
-  Pass count;
-  Pass sums;
-  Pass gradient;
+/// The passes over one row, or over the rows of a strip.
+template <bool wide>
+struct DenseTable {
+  void (*count)(const DenseRows& rows, DenseStrip& strip);
+  void (*sums)(const DenseRows& rows, DenseStrip& strip);
+  void (*bare_sums)(const DenseRows& rows, DenseStrip& strip);
 };
-struct DenseStripTable {
-  using Pass = void (*)(const float* z, std::ptrdiff_t z_stride, const float* t, std::ptrdiff_t t_stride,
-                        const float* w, std::ptrdiff_t classes, int rows, DenseStrip& strip, float* out,
-                        std::ptrdiff_t out_stride);
-  Pass count;
-  Pass sums;
-  Pass gradient;
+template <bool wide>
+struct DenseGradientTable {
+  void (*gradient)(const DenseRows& rows, const DenseStrip& strip);
+  void (*bare_gradient)(const DenseRows& rows, const DenseStrip& strip);
 };
 
-/// What the kernel of the binary cross-entropy is told about a block of elements: targets become kept t + even, and the
-/// elements' weights, all 1 where there are none.
+/// What the kernel of the binary cross-entropy is told about a block of elements: targets become kept t + even, slopes are
+/// multiplied by `scale`. Or there are weights, of slopes too: none of these is null then.
 struct BinaryTerms {
-  double kept;
-  double even;
-  const double* weight;
-  const double* pos_weight;
+  float kept = 1;
+  float even = 0;
+  float scale = 1;
+  const float* weight = nullptr;
+  const float* slope_weight = nullptr;
+  const float* pos_weight = nullptr;
 };
 
 /// The kernels for single elements in float, see elements.inl.
@@ -119,8 +162,7 @@ struct MapTable {
   Map softplus;
 };
 struct BinaryTable {
-  double (*binary)(const float* z, const float* t, int size, const BinaryTerms& terms, double scale, float* slope,
-                   float* loss);
+  double (*binary)(const float* z, const float* t, int size, const BinaryTerms& terms, float* slope, float* loss);
 };
 
 // Code that depends on flags carries them in its name, so that a linker never takes one unit's for another's.

@@ -1,100 +1,104 @@
 // SPDX-License-Identifier: MIT
-// xent/detail/kernel/elements.inl - the kernels for single elements, once for each instruction set.
-//
-// Floats are computed in double: the slope of a soft target is a difference, which float could not carry.
+// xent/detail/kernel/elements.inl - the kernels for single elements in float, once for each instruction set.
 
 template <int bytes>
 struct ElementKernels {
-  using L = Lanes<double, bytes>;
+  using L = Lanes<float, bytes>;
+  using K = ExpConstants<float>;
   using Reg = typename L::Reg;
-  using Narrow = typename VectorOf<float, bytes / 2>::type;
 
   enum class Function { sigmoid, log_sigmoid, softplus };
 
-  /// out = f(x), x in float; out may be x.
+  /// out = f(x); out may be x.
   template <Function f>
   static void map(const float* x, std::ptrdiff_t size, float* out) {
     std::ptrdiff_t i = 0;
-    for (; i + L::count <= size; i += L::count) write(value<f>(read(x + i)), out + i);
+    for (; i + L::count <= size; i += L::count) L::store(out + i, value<f>(L::load(x + i)));
     if (i == size) return;
     float rest[std::size_t(L::count)] = {};
     for (std::ptrdiff_t k = i; k < size; ++k) rest[k - i] = x[k];
-    write(value<f>(read(rest)), rest);
+    L::store(rest, value<f>(L::load(rest)));
     for (std::ptrdiff_t k = i; k < size; ++k) out[k] = rest[k - i];
   }
 
   /// The binary cross-entropy, see BinaryLoss, of logits z and targets t with the weights that `terms` says: the sum of the
-  /// losses. They are written to `loss` and their derivatives times `scale` to `slope`, where these are not null.
-  static double binary(const float* z, const float* t, int size, const BinaryTerms& terms, double scale, float* slope,
-                       float* loss) {
-    Reg sum = Reg{};
+  /// losses. They are written to `loss` and their derivatives times the scale to `slope`, where these are not null.
+  static double binary(const float* z, const float* t, int size, const BinaryTerms& terms, float* slope, float* loss) {
+    Total<float, bytes> total;
     int i = 0;
-    for (; i + L::count <= size; i += L::count) {
-      sum += losses(z + i, t + i, i, terms, scale, slope == nullptr ? nullptr : slope + i,
-                    loss == nullptr ? nullptr : loss + i);
+    while (size - i >= L::count) {
+      // A few registers, then the total takes over.
+      const int stop = size - i < 8 * L::count ? size : i + 8 * L::count;
+      Reg part = Reg{};
+      for (; stop - i >= L::count; i += L::count) {
+        part += losses(z + i, t + i, i, terms, slope == nullptr ? nullptr : slope + i, loss == nullptr ? nullptr : loss + i);
+      }
+      total.add(part);
     }
     if (i < size) {
-      float rest[4][std::size_t(L::count)] = {};  // logits, targets, slopes, losses
+      float rest[6][std::size_t(L::count)] = {};  // logits, targets, slopes, losses, weights
       for (int k = i; k < size; ++k) {
         rest[0][k - i] = z[k];
         rest[1][k - i] = t[k];
       }
-      const Reg last = losses(rest[0], rest[1], i, terms, scale, rest[2], rest[3]);
-      sum += L::from(size - i) ? Reg{} : last;
+      const Reg last = losses(rest[0], rest[1], i, terms, rest[2], rest[3]);
+      total.add(L::from(size - i) ? Reg{} : last);
       for (int k = i; k < size; ++k) {
         if (slope != nullptr) slope[k] = rest[2][k - i];
         if (loss != nullptr) loss[k] = rest[3][k - i];
       }
     }
-    return L::sum(sum);
+    return Lanes<double, bytes>::sum(total.sum + total.other);
   }
 
  private:
-  [[gnu::always_inline]] static Reg read(const float* x) {
-    Narrow half;
-    __builtin_memcpy(&half, x, sizeof(half));
-    return __builtin_convertvector(half, Reg);
+  /// exp(-x) for x >= 0; 0 where that is not a normal number.
+  [[gnu::always_inline]] static Reg exp_of_minus(Reg x) {
+    const Reg n = L::round(x * -K::log2_e);
+    const Reg unit = L::power_of_2(n + K::to_exponent);
+    return x > 87.33654f ? Reg{} : L::exp_rest(L::reduced(-x, n)) * unit + unit;
   }
 
-  [[gnu::always_inline]] static void write(Reg x, float* out) {
-    const Narrow half = __builtin_convertvector(x, Narrow);
-    __builtin_memcpy(out, &half, sizeof(half));
-  }
+  /// log(1 + x) for x in [0, 1]
+  [[gnu::always_inline]] static Reg log1p(Reg x) { return x * x * L::polynomial(K::log1p, x) + x; }
 
   template <Function f>
   [[gnu::always_inline]] static Reg value(Reg z) {
-    const Reg magnitude = z < 0.0 ? -z : z;
-    const Reg e = exp_of_minus<bytes>(magnitude);
+    const Reg magnitude = L::magnitude(z);
+    const Reg e = exp_of_minus(magnitude);
     if constexpr (f == Function::sigmoid) {
-      return (z < 0.0 ? e : L::set(1.0)) / (e + 1.0);  // e is NaN where z is
+      return (z < 0.0f ? e : L::set(1.0f)) / (e + 1.0f);  // e is NaN where z is
     } else {
       const Reg x = f == Function::softplus ? z : -z;
-      const Reg result = (x > 0.0 ? x : Reg{}) + log1p<bytes>(e);
-      return z == z ? (f == Function::softplus ? result : -result) : z;
+      const Reg result = (x > 0.0f ? x : Reg{}) + log1p(e);
+      return f == Function::softplus ? result : -result;
     }
   }
 
-  [[gnu::always_inline]] static Reg losses(const float* logit, const float* target, int i, const BinaryTerms& terms, double scale, float* slope,
-                    float* loss) {
-    const Reg z = read(logit);
-    const Reg t = read(target);
-    const Reg weight = terms.weight == nullptr ? L::set(1.0) : L::load(terms.weight + i);
-    const Reg up = terms.pos_weight == nullptr ? L::set(1.0) : L::load(terms.pos_weight + i);
-    const Reg pos = up * (t * terms.kept + terms.even);
-    const Reg neg = (1.0 - t) * terms.kept + terms.even;
-    const auto mirrored = (z < 0.0) | ((z == 0.0) & (pos < neg));
-    const Reg magnitude = mirrored ? -z : z;
-    const Reg agreeing = mirrored ? neg : pos;
+  [[gnu::always_inline]] static Reg losses(const float* logit, const float* target, int i, const BinaryTerms& terms,
+                                           float* slope, float* loss) {
+    const Reg z = L::load(logit);
+    const Reg t = L::load(target);
+    Reg pos = t * terms.kept + terms.even;
+    const Reg neg = (1.0f - t) * terms.kept + terms.even;
+    if (terms.pos_weight != nullptr) pos = pos * L::load(terms.pos_weight + i);
+    const auto mirrored = z < 0.0f;
+    const Reg magnitude = L::magnitude(z);
     const Reg opposing = mirrored ? pos : neg;
-    const Reg e = exp_of_minus<bytes>(magnitude);
-    const Reg log_term = log1p<bytes>(e);
-    const Reg near = agreeing == 0.0 ? Reg{} : agreeing * log_term;
-    const Reg far = opposing == 0.0 ? Reg{} : opposing * (magnitude + log_term);
-    const Reg value = z == z ? (weight == 0.0 ? Reg{} : weight * (near + far)) : z;
-    if (loss != nullptr) write(value, loss);
+    const Reg e = exp_of_minus(magnitude);
+    // pos + neg does not change with the side, so that the mirrored problem has the same bits at z = 0 too.
+    const Reg far = opposing == 0.0f ? Reg{} : opposing * magnitude;
+    Reg value = (pos + neg) * log1p(e) + far;
+    if (terms.weight != nullptr) {
+      const Reg weight = L::load(terms.weight + i);
+      const auto silent = (weight == 0.0f) & (z == z);
+      value = silent ? Reg{} : weight * value;
+    }
+    if (loss != nullptr) L::store(loss, value);
     if (slope != nullptr) {
-      const Reg inner = weight * scale * (opposing - agreeing * e) / (e + 1.0);
-      write(z == z ? (mirrored ? -inner : inner) : z, slope);
+      const Reg scale = terms.slope_weight != nullptr ? L::load(terms.slope_weight + i) : L::set(terms.scale);
+      const Reg agreeing = mirrored ? neg : pos;
+      L::store(slope, (mirrored ? -scale : scale) * ((opposing - agreeing * e) / (e + 1.0f)));
     }
     return value;
   }

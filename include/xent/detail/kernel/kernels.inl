@@ -13,15 +13,37 @@ template <class Table, int bytes>
 struct TableOf;
 
 template <class T, int bytes>
-struct TableOf<RowTable<T>, bytes> {
+struct TableOf<RowMaximumTable<T>, bytes> {
+  static constexpr RowMaximumTable<T> value{&RowKernels<T, bytes>::maximum};
+};
+
+template <class T, int bytes>
+struct TableOf<RowOutputTable<T>, bytes> {
   using K = RowKernels<T, bytes>;
-  static constexpr RowTable<T> value{&K::maximum, &K::sum, &K::scale, &K::shift};
+  static constexpr RowOutputTable<T> value{&K::scale, &K::shift};
+};
+
+template <class T, bool careful, int bytes>
+struct TableOf<RowSumTable<T, careful>, bytes> {
+  static constexpr RowSumTable<T, careful> value{&RowSums<T, bytes, careful>::sum};
 };
 
 template <class T, int bytes>
 struct TableOf<StripTable<T>, bytes> {
   using K = StripKernels<T, bytes>;
-  static constexpr StripTable<T> value{&K::maximum, &K::sums, &K::outcomes, &K::scale, &K::shift};
+  static constexpr StripTable<T> value{&K::maximum, &K::outcomes};
+};
+
+template <class T, int bytes>
+struct TableOf<StripOutputTable<T>, bytes> {
+  using K = StripKernels<T, bytes>;
+  static constexpr StripOutputTable<T> value{&K::scale, &K::multiples, &K::shift};
+};
+
+template <class T, bool careful, int bytes>
+struct TableOf<StripSumTable<T, careful>, bytes> {
+  using K = StripSums<T, bytes, careful>;
+  static constexpr StripSumTable<T, careful> value{&K::sums, &K::running_sums};
 };
 
 template <class T, int bytes>
@@ -30,18 +52,16 @@ struct TableOf<TileTable<T>, bytes> {
   static constexpr TileTable<T> value{&K::gather, &K::scatter};
 };
 
-template <int bytes>
-struct TableOf<DenseRowTable, bytes> {
-  using K = DenseKernels<bytes>;
-  static constexpr DenseRowTable value{&K::template row<DenseCount>, &K::template row<DenseSums>,
-                                       &K::template row<DenseGradient>};
+template <bool wide, int bytes>
+struct TableOf<DenseTable<wide>, bytes> {
+  using K = DenseKernels<bytes, wide>;
+  static constexpr DenseTable<wide> value{&K::count, &K::template sums<false>, &K::template sums<true>};
 };
 
-template <int bytes>
-struct TableOf<DenseStripTable, bytes> {
-  using K = DenseKernels<bytes>;
-  static constexpr DenseStripTable value{&K::template strip<DenseCount>, &K::template strip<DenseSums>,
-                                         &K::template strip<DenseGradient>};
+template <bool wide, int bytes>
+struct TableOf<DenseGradientTable<wide>, bytes> {
+  using K = DenseKernels<bytes, wide>;
+  static constexpr DenseGradientTable<wide> value{&K::template gradient<false>, &K::template gradient<true>};
 };
 
 template <int bytes>

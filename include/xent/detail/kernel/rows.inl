@@ -4,39 +4,190 @@
 // A row has at least one register of logits. Its last register, which may overlap the one before, is read before anything
 // is written over it.
 
+/// The maximum of a row, and the first block that has it.
 template <class T, int bytes>
+struct RowTops {
+  using L = Lanes<T, bytes>;
+  using Reg = typename L::Reg;
+  static constexpr int block = 8 * L::count;
+
+  Reg most, number, rest;
+
+  RowTops() : most(L::set(-ExpConstants<T>::infinity)), number(Reg{}), rest(most) {}
+
+  /// The block from the `at`-th logit on has these maxima.
+  void take(Reg tops, std::ptrdiff_t at) {
+    number = tops > most ? L::set(T(at / block)) : number;
+    most = L::larger(tops, most);
+  }
+
+  /// Logits behind the last whole block.
+  void take_rest(Reg z) { rest = L::larger(z, rest); }
+
+  RowTop<T> top() const {
+    const T largest = L::largest(most);
+    const T beyond = L::largest(rest);
+    if (beyond > largest) return {beyond, -1};
+    const T minus_first = L::largest(most >= largest ? -number : L::set(-ExpConstants<T>::infinity));
+    return {largest, std::ptrdiff_t(-minus_first) * block};
+  }
+};
+
+/// The exponentials of a row. While the processor computes, it reads the next row for its maximum: that costs nothing,
+/// where a pass of its own would wait for memory (a quarter of the time of 4096 x 1000).
+template <class T, int bytes, bool careful>
 struct RowPass {
   using K = ExpConstants<T>;
   using L = Lanes<T, bytes>;
   using Reg = typename L::Reg;
+  using Bits = decltype(Reg{} < Reg{});
+  static constexpr int tree = careful ? 1 : K::tree;  // what their sum would lose
 
   RowExp<T, bytes> exp;
-  Reg maximum, equal;
+  Reg maximum, equal, tops, lost;
+  Total<T, bytes> total;
+  // Of what is read for the first time. Without it 256 x 50257 takes 1.35 times as long; where exponentials are kept it would
+  // only stand in the way of writing them.
   std::ptrdiff_t ahead;
-  bool keeps;
 
-  RowPass(T max, std::ptrdiff_t size, bool keep)
-      : exp(L::set(max)), maximum(L::set(max)), equal(Reg{}), ahead(size), keeps(keep) {}
+  RowPass(T max, bool keeps)
+      : exp(L::set(max)),
+        maximum(L::set(max)),
+        equal(Reg{}),
+        tops(Reg{}),
+        lost(Reg{}),
+        ahead(keeps ? 0 : 16384 / int(sizeof(T))) {}
 
-  /// exp(z), 0 at the maximum.
-  Reg below(Reg z, Reg e) {
-    equal = z >= maximum ? equal + T(1) : equal;
-    return z >= maximum ? Reg{} : e;
+  /// A block without the maximum.
+  template <int at = 0>
+  [[gnu::always_inline]] void take_block(const T* z, T* kept, const T* next) {
+    if constexpr (at < 8) {
+      total.add(sum<tree, at>(z, kept, next));
+      take_block<at + tree>(z, kept, next);
+    }
+  }
+
+  /// At most four registers, which may have the maximum: there it counts as 0.
+  void take_some(int count, const T* z, T* kept, const T* next) {
+    Reg part = Reg{};
+    for (int k = 0; k < count * L::count; k += L::count) {
+      const Reg logit = L::load(z + k);
+      tops = L::larger(L::load(next + k), tops);
+      const Reg e = take(logit, kept + k, logit >= maximum);
+      equal = logit >= maximum ? equal + T(1) : equal;
+      part += logit >= maximum ? Reg{} : e;
+      if (careful) total.add(part);
+      if (careful) part = Reg{};
+    }
+    if (!careful) total.add(part);
+  }
+
+  /// The last register, of which only the last lanes are new.
+  void take_last(Reg last, int fresh, T* kept) {
+    const auto counts = L::from(L::count - fresh);
+    const auto leads = counts & (last >= maximum);
+    const auto hidden = leads | ~counts;
+    const Reg e = take(last, kept, hidden);
+    equal = leads ? equal + T(1) : equal;
+    total.add(hidden ? Reg{} : e);
+  }
+
+ private:
+  /// exp(logit), which is kept; what its rounding loses is too, where it does not count as 0.
+  template <class Mask>
+  [[gnu::always_inline]] Reg take(Reg logit, T* kept, [[maybe_unused]] Mask hidden) {
+    Reg e;
+    if constexpr (careful) {
+      Reg low;
+      e = exp(logit, low);
+      lost += hidden ? Reg{} : low;
+    } else {
+      e = exp(logit);
+    }
+    L::store(kept, e);
+    return e;
   }
 
   /// The sum of n registers from the `at`-th on, as a tree: few roundings before the total takes over.
-  template <int n, int at = 0>
-  [[gnu::always_inline]] Reg sum(const T* z, T* kept) {
+  template <int n, int at>
+  [[gnu::always_inline]] Reg sum(const T* z, T* kept, const T* next) {
     if constexpr (n == 1) {
-      prefetch(z + at * L::count, ahead);
       const Reg logit = L::load(z + at * L::count);
-      const Reg e = exp(logit);
-      if (keeps) L::store(kept + at * L::count, e);
-      return below(logit, e);
+      tops = L::larger(L::load(next + at * L::count), tops);
+      prefetch<Cache::second>(next + at * L::count, ahead);
+      return take(logit, kept + at * L::count, Bits{});
     } else {
-      const Reg first = sum<n / 2, at>(z, kept);
-      return first + sum<n / 2, at + n / 2>(z, kept);
+      const Reg first = sum<n / 2, at>(z, kept, next);
+      return first + sum<n / 2, at + n / 2>(z, kept, next);
     }
+  }
+};
+
+template <class T, int bytes, bool careful>
+struct RowSums {
+  using K = ExpConstants<T>;
+  using L = Lanes<T, bytes>;
+  using Reg = typename L::Reg;
+  static constexpr int block = RowTops<T, bytes>::block;
+
+  /// The row's sum; its exponentials are written to `kept`, which may be z or null. next_top becomes that of `next`, as long
+  /// a row, which is read before anything is written over it.
+  static RowSum sum(const T* z, std::ptrdiff_t size, const RowTop<T>& top, T* kept, const T* next, RowTop<T>& next_top) {
+    alignas(64) T unwanted[std::size_t(block)];
+    T* const out = kept != nullptr ? kept : unwanted;
+    const std::ptrdiff_t step = kept != nullptr ? 1 : 0;
+    RowPass<T, bytes, careful> pass(top.max, kept != nullptr);
+    RowTops<T, bytes> tops;
+    const Reg last = L::load(z + size - L::count);
+    const Reg last_of_next = L::load(next + size - L::count);
+    std::ptrdiff_t i = 0;
+    for (; i + block <= size; i += block) {
+      pass.tops = L::set(-K::infinity);
+      if (i == top.block) {
+        pass.take_some(4, z + i, out + i * step, next + i);
+        const std::ptrdiff_t half = i + block / 2;
+        pass.take_some(4, z + half, out + half * step, next + half);
+      } else {
+        pass.take_block(z + i, out + i * step, next + i);
+      }
+      tops.take(pass.tops, i);
+    }
+    pass.tops = last_of_next;
+    while (size - i >= L::count) {
+      const std::ptrdiff_t left = (size - i) / L::count;
+      const int count = left < 4 ? int(left) : 4;
+      pass.take_some(count, z + i, out + i * step, next + i);
+      i += count * L::count;
+    }
+    tops.take_rest(pass.tops);
+    if (i < size) pass.take_last(last, int(size - i), out + (size - L::count) * step);
+    next_top = tops.top();
+    return across(pass);
+  }
+
+ private:
+  static RowSum across(const RowPass<T, bytes, careful>& pass) {
+    const Total<T, bytes>& total = pass.total;
+    double sum = 0, lost = 0;
+    if constexpr (sizeof(T) == 4) {
+      sum = Lanes<double, bytes>::sum(total.sum + total.other) + double(L::sum(pass.lost));
+    } else {
+      for (int k = 0; k < L::count; ++k) lost += total.other[k] + add_exactly(sum, total.sum[k]);
+    }
+    return {sum * K::unlift, lost * K::unlift, double(L::sum(pass.equal)), double(pass.exp.moved[0]),
+            double(pass.exp.exponent[0])};
+  }
+
+  /// sum += x; what that loses.
+  static double add_exactly(double& sum, double x) {
+    const double next = sum + x;
+    double seen = next - sum;
+    hide(seen);
+    double held = next - seen;
+    hide(held);
+    const double lost = (sum - held) + (x - seen);
+    sum = next;
+    return lost;
   }
 };
 
@@ -45,49 +196,24 @@ struct RowKernels {
   using K = ExpConstants<T>;
   using L = Lanes<T, bytes>;
   using Reg = typename L::Reg;
+  static constexpr int block = RowTops<T, bytes>::block;
 
   /// The largest of z; NaN are passed over.
-  static T maximum(const T* z, std::ptrdiff_t size) {
-    const Reg last = L::load(z + size - L::count);
-    Reg a = L::larger(last, L::set(-K::infinity));
-    Reg b = a;
-    Reg c = a;
-    Reg d = a;
+  static RowTop<T> maximum(const T* z, std::ptrdiff_t size) {
+    RowTops<T, bytes> tops;
     std::ptrdiff_t i = 0;
-    for (; i + 4 * L::count <= size; i += 4 * L::count) {
-      a = L::larger(L::load(z + i), a);
-      b = L::larger(L::load(z + i + L::count), b);
-      c = L::larger(L::load(z + i + 2 * L::count), c);
-      d = L::larger(L::load(z + i + 3 * L::count), d);
+    for (; i + block <= size; i += block) {
+      Reg a = L::load(z + i);
+      Reg b = L::load(z + i + L::count);
+      for (int k = 2; k < 8; k += 2) {
+        a = L::larger(L::load(z + i + k * L::count), a);
+        b = L::larger(L::load(z + i + (k + 1) * L::count), b);
+      }
+      tops.take(L::larger(a, b), i);
     }
-    for (; i + L::count <= size; i += L::count) a = L::larger(L::load(z + i), a);
-    const Reg all = L::larger(L::larger(a, b), L::larger(c, d));
-    T largest = -K::infinity;
-    for (int k = 0; k < L::count; ++k) largest = all[k] > largest ? all[k] : largest;
-    return largest;
-  }
-
-  /// The row's sum; its exponentials are written to `kept`, which may be z or null.
-  static RowSum sum(const T* z, std::ptrdiff_t size, T max, T* kept) {
-    constexpr int step = K::tree * L::count;
-    RowPass<T, bytes> pass(max, size, kept != nullptr);
-    T* const out = kept != nullptr ? kept : const_cast<T*>(z);  // where nothing is kept it is not written to
-    Total<T, bytes> total;
-    const Reg last = L::load(z + size - L::count);
-    std::ptrdiff_t i = 0;
-    for (; i + step <= size; i += step) {
-      total.add(pass.template sum<K::tree>(z + i, out + i));
-    }
-    for (; i + L::count <= size; i += L::count) {
-      total.add(pass.template sum<1>(z + i, out + i));
-    }
-    if (i < size) {
-      const Reg e = pass.exp(last);
-      if (kept != nullptr) L::store(out + size - L::count, e);
-      const auto fresh = L::from(L::count - int(size - i));
-      total.add(pass.below(fresh ? last : L::set(-K::infinity), fresh ? e : Reg{}));
-    }
-    return across(total, pass);
+    for (; i + L::count <= size; i += L::count) tops.take_rest(L::load(z + i));
+    tops.take_rest(L::load(z + size - L::count));
+    return tops.top();
   }
 
   /// kept *= first * second, one after the other, so that what is in range in the end was so on the way.
@@ -108,27 +234,4 @@ struct RowKernels {
     L::store(out + size - L::count, last);
   }
 
- private:
-  static RowSum across(const Total<T, bytes>& total, const RowPass<T, bytes>& pass) {
-    double sum = 0, lost = 0, equal = 0;
-    if constexpr (sizeof(T) == 4) {
-      sum = Lanes<double, bytes>::sum(total.sum + total.other);
-    } else {
-      for (int k = 0; k < L::count; ++k) lost += total.other[k] + add_exactly(sum, total.sum[k]);
-    }
-    equal = double(L::sum(pass.equal));
-    return {sum * K::unlift, lost * K::unlift, equal, double(pass.exp.moved[0]), double(pass.exp.exponent[0])};
-  }
-
-  /// sum += x; what that loses.
-  static double add_exactly(double& sum, double x) {
-    const double next = sum + x;
-    double seen = next - sum;
-    hide(seen);
-    double held = next - seen;
-    hide(held);
-    const double lost = (sum - held) + (x - seen);
-    sum = next;
-    return lost;
-  }
 };

@@ -4,24 +4,31 @@
 // A strip is class-major: the logits of one class stand side by side, `stride` before those of the next. Its loops go over
 // a few classes, then the rows, then the next classes: that is how the columns of an array stand in memory.
 
-template <class T, int bytes>
+template <class T, int bytes, bool careful>
 struct StripPass {
   using K = ExpConstants<T>;
   using L = Lanes<T, bytes>;
   using Reg = typename L::Reg;
 
   RowExp<T, bytes> exp;
-  Reg maximum, equal;
-  std::ptrdiff_t stride, kept_stride;
+  Reg maximum, equal, lost;
+  std::ptrdiff_t stride, kept_stride, ahead;
   bool keeps;
 
   /// The sum over n classes as a tree; exp is 0 at the maximum, but not in `kept`.
   template <int n>
   [[gnu::always_inline]] Reg sum(const T* z, T* kept) {
     if constexpr (n == 1) {
-      prefetch(z, K::tree * stride);
+      prefetch<Cache::second>(z, ahead);
       const Reg logit = L::load(z);
-      const Reg e = exp(logit);
+      Reg e;
+      if constexpr (careful) {
+        Reg low;
+        e = exp(logit, low);
+        lost += logit >= maximum ? Reg{} : low;
+      } else {
+        e = exp(logit);
+      }
       if (keeps) L::store(kept, e);
       equal = logit >= maximum ? equal + T(1) : equal;
       return logit >= maximum ? Reg{} : e;
@@ -31,15 +38,45 @@ struct StripPass {
     }
   }
 
-  /// The same over fewer classes than fill a tree.
+  /// The same over fewer classes than fill a tree, smaller trees first.
   Reg rest(int classes, const T* z, T* kept) {
     Reg total = Reg{};
-    for (; classes >= 2; classes -= 2) {
-      total += sum<2>(z, kept);
-      z += 2 * stride;
-      kept += 2 * kept_stride;
+    if (classes & 1) total = take<1>(z, kept);
+    if constexpr (K::tree > 2) {
+      if (classes & 2) total += take<2>(z, kept);
+      if (classes & 4) total += take<4>(z, kept);
     }
-    return classes == 1 ? total + sum<1>(z, kept) : total;
+    return total;
+  }
+
+ private:
+  template <int n>
+  [[gnu::always_inline]] Reg take(const T*& z, T*& kept) {
+    const Reg total = sum<n>(z, kept);
+    z += n * stride;
+    kept += n * kept_stride;
+    return total;
+  }
+};
+
+/// The last rows, which do not fill a register, are worked on in a copy.
+template <class T, int bytes>
+struct StripCopy {
+  static constexpr int count = bytes / int(sizeof(T));
+  static constexpr std::size_t copy_size = std::size_t(ExpConstants<T>::tree) * std::size_t(count);
+
+  static void read(const T* z, std::ptrdiff_t stride, int classes, int rows, T* copy) {
+    for (std::ptrdiff_t i = 0; i < std::ptrdiff_t(copy_size); ++i) {
+      const std::ptrdiff_t k = i / count;
+      const std::ptrdiff_t row = i % count;
+      copy[i] = k < classes && row < rows ? z[k * stride + row] : T(0);
+    }
+  }
+
+  static void write(const T* copy, int classes, int rows, T* out, std::ptrdiff_t stride) {
+    for (int k = 0; k < classes; ++k) {
+      for (int row = 0; row < rows; ++row) out[k * stride + row] = copy[k * count + row];
+    }
   }
 };
 
@@ -49,51 +86,29 @@ struct StripKernels {
   using L = Lanes<T, bytes>;
   using Reg = typename L::Reg;
   using Wide = Lanes<double, bytes>;
+  using D = typename Wide::Reg;
+  using Copy = StripCopy<T, bytes>;
 
   static void maximum(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, T* max) {
+    clear_maximum(rows, max);
+    raise_maximum(z, stride, classes, rows, max);
+  }
+
+  static void clear_maximum(int rows, T* max) {
     for (int row = 0; row < rows; row += L::count) L::store(max + row, L::set(-K::infinity));
+  }
+
+  static void raise_maximum(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, T* max) {
     for (std::ptrdiff_t k = 0; k < classes; k += K::tree) {
       const int block = classes - k < K::tree ? int(classes - k) : K::tree;
       const T* const first = z + k * stride;
       int row = 0;
       for (; row + L::count <= rows; row += L::count) update_maximum(first + row, stride, block, max + row);
       if (row < rows) {
-        T copy[copy_size];
-        read(first + row, stride, block, rows - row, copy);
+        T copy[Copy::copy_size];
+        Copy::read(first + row, stride, block, rows - row, copy);
         update_maximum(copy, L::count, block, max + row);
       }
-    }
-  }
-
-  /// The sums of rows with the maxima `strip.max`; the exponentials are written to `kept`, which may be z or null.
-  static void sums(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, Strip<T>& strip, T* kept,
-                   std::ptrdiff_t kept_stride) {
-    const bool keeps = kept != nullptr;
-    T* const home = keeps ? kept : const_cast<T*>(z);  // where nothing is kept it is not written to
-    const std::ptrdiff_t home_stride = keeps ? kept_stride : stride;
-    for (int row = 0; row < rows; row += L::count) {
-      L::store(strip.equal + row, Reg{});
-      update(strip, row, Total<T, bytes>());
-    }
-    for (std::ptrdiff_t k = 0; k < classes; k += K::tree) {
-      const int block = classes - k < K::tree ? int(classes - k) : K::tree;
-      const T* const first = z + k * stride;
-      T* const out = home + k * home_stride;
-      int row = 0;
-      for (; row + L::count <= rows; row += L::count) {
-        add(first + row, stride, block, strip, row, out + row, home_stride, keeps);
-      }
-      if (row < rows) {
-        T copy[copy_size];
-        read(first + row, stride, block, rows - row, copy);
-        add(copy, L::count, block, strip, row, copy, L::count, keeps);
-        if (keeps) write(copy, block, rows - row, out + row, home_stride);
-      }
-    }
-    for (int row = 0; row < rows; row += L::count) {
-      const RowExp<T, bytes> exp(L::load(strip.max + row));
-      L::store(strip.moved + row, exp.moved);
-      L::store(strip.exponent + row, exp.exponent);
     }
   }
 
@@ -106,6 +121,26 @@ struct StripKernels {
         L::store(out + row, times(L::load(out + row), L::load(first + row), L::load(second + row)));
       }
       for (; row < rows; ++row) out[row] = times(out[row], first[row], second[row]);
+    }
+  }
+
+  /// out = exp(z) * first * second in the units of the sums, from the logits once more.
+  static void multiples(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const T* max, const T* first,
+                        const T* second, T* out, std::ptrdiff_t out_stride) {
+    for (std::ptrdiff_t k = 0; k < classes; k += K::tree) {
+      const int block = classes - k < K::tree ? int(classes - k) : K::tree;
+      const T* const in = z + k * stride;
+      T* const result = out + k * out_stride;
+      int row = 0;
+      for (; row + L::count <= rows; row += L::count) {
+        multiply(in + row, stride, block, max + row, first + row, second + row, result + row, out_stride);
+      }
+      if (row < rows) {
+        T copy[Copy::copy_size];
+        Copy::read(in + row, stride, block, rows - row, copy);
+        multiply(copy, L::count, block, max + row, first + row, second + row, copy, L::count);
+        Copy::write(copy, block, rows - row, result + row, out_stride);
+      }
     }
   }
 
@@ -124,70 +159,198 @@ struct StripKernels {
   }
 
   /// What the sums say of each row and of one logit z in it, with its coefficient b: loss b nll, gradient b p_k, and at z
-  /// -b (1 - p), both times `scale`. In double, for logits in float; `gradient` says whether that is wanted too.
-  static void outcomes(const Strip<T>& strip, int rows, const T* z, const double* b, double scale, bool gradient,
-                       StripOutcomes<T>& out) {
-    using D = typename Wide::Reg;
+  /// -b (1 - p), all but the loss times `scale`; then `shape` has its say. In double, for logits in float; `gradient` says
+  /// whether that is wanted too.
+  static void outcomes(const Strip<T>& strip, int rows, const T* z, const double* b, const LossShape& shape, double scale,
+                       bool gradient, StripOutcomes<T>& out) {
     for (int row = 0; row < rows; row += Wide::count) {
-      const D max = wide(strip.max + row);
-      const D x = Wide::reduced(max - wide(strip.moved + row), wide(strip.exponent + row));
-      const D unit = Wide::exp_rest(-x) + 1.0;
-      D ties = wide(strip.equal + row) - 1.0;
-      hide(ties);
-      const D sum = sizeof(T) == 4 ? Wide::load(strip.sum + row) : Wide::load(strip.sum + row) + Wide::load(strip.lost + row);
-      const D tail = sum * K::unlift * unit + ties;
-      const D log_sum = log1p<bytes>(tail);
-      const D margin = max - wide(z + row);
+      D sum = Wide::load(strip.sum + row);
+      if (sizeof(T) == sizeof(double)) sum += Wide::load(strip.lost + row);
+      const RowTails<bytes> tails(strip.max + row, strip.moved + row, strip.exponent + row, strip.equal + row, sum);
+      const D tail = tails.tail;
+      const D log_sum = tails.log_sum;
+      const D max = Wide::load_wider(strip.max + row);
+      const D margin = max - Wide::load_wider(z + row);
       const D weight = Wide::load(b + row);
       const D poison = (max - max) + (tail - tail);  // NaN where the row is not regular
+      D loss = weight == 0.0 ? D{} : weight * (margin + log_sum);
       Wide::store(out.log_sum + row, log_sum);
-      Wide::store(out.loss + row, (weight == 0.0 ? D{} : weight * (margin + log_sum)) + poison);
-      if (!gradient) continue;
-      const D share = weight * scale / (tail + 1.0);
-      const D others = margin == 0.0 ? tail : (tail - exp_of_minus<bytes>(margin)) + 1.0;
-      const D factor = share * unit;
-      const auto small = (factor < least) & (factor > -least);
-      narrow(small ? factor : factor * K::unlift, out.first + row);
-      narrow(small ? Wide::set(K::unlift) : Wide::set(1.0), out.second + row);
-      narrow(-(share * others), out.at_label + row);
+      D z_loss = D{};
+      if (shape.z_loss != nullptr) z_loss = Wide::load(shape.z_loss + row) * (max + log_sum);
+      loss += z_loss * (max + log_sum);
+      if (gradient || shape.gamma != 0) {
+        const D p = ForFloat<bytes>::exp_of_minus(margin);
+        const D others = margin == 0.0 ? tail : (tail - p) + 1.0;
+        D scaled = weight;
+        if (shape.gamma != 0) {
+          const D power = power_of_others(p, others, shape.gamma);
+          const auto vanishes = (margin > 700.0) | (others == 0.0);
+          const D slope = vanishes ? D{} : shape.gamma * p * (margin + log_sum) / others;
+          loss *= power;
+          scaled *= power * (slope + 1.0);
+        }
+        const D share = scale / (tail + 1.0);
+        put_factor((scaled + 2.0 * z_loss) * share * tails.unit, row, out);
+        Wide::store_narrower(out.at_label + row, (2.0 * z_loss * p - scaled * others) * share);
+      }
+      Wide::store(out.loss + row, loss + poison);
     }
   }
 
  private:
-  // The last rows, which do not fill a register, are worked on in a copy.
-  static constexpr std::size_t copy_size = std::size_t(K::tree) * std::size_t(L::count);
-
-  static void read(const T* z, std::ptrdiff_t stride, int classes, int rows, T* copy) {
-    for (std::ptrdiff_t i = 0; i < std::ptrdiff_t(copy_size); ++i) {
-      const std::ptrdiff_t k = i / L::count;
-      const std::ptrdiff_t row = i % L::count;
-      copy[i] = k < classes && row < rows ? z[k * stride + row] : T(0);
-    }
-  }
-
-  static void write(const T* copy, int classes, int rows, T* out, std::ptrdiff_t stride) {
+  static void multiply(const T* z, std::ptrdiff_t stride, int classes, const T* max, const T* first, const T* second,
+                       T* out, std::ptrdiff_t out_stride) {
+    const RowExp<T, bytes> exp(L::load(max));
+    const Reg one = L::load(first);
+    const Reg other = L::load(second);
     for (int k = 0; k < classes; ++k) {
-      for (int row = 0; row < rows; ++row) out[k * stride + row] = copy[k * L::count + row];
+      prefetch<Cache::second>(z + k * stride, K::tree * stride);
+      L::store(out + k * out_stride, times(exp(L::load(z + k * stride)), one, other));
     }
   }
 
   static void update_maximum(const T* z, std::ptrdiff_t stride, int classes, T* max) {
     Reg most = L::load(max);
     for (int k = 0; k < classes; ++k) {
-      prefetch(z, (k + K::tree) * stride);
+      prefetch<Cache::nearest>(z, (k + K::tree) * stride);
       most = L::larger(L::load(z + k * stride), most);
     }
     L::store(max, most);
   }
 
+  /// (others / (p + others))^gamma: log of its inverse is log1p(p / others).
+  static D power_of_others(D p, D others, double gamma) {
+    const D q = others / (p + others);
+    if (gamma == 1) return q;
+    if (gamma == 2) return q * q;
+    const D power = ForFloat<bytes>::exp_of_minus(gamma * ForFloat<bytes>::log1p(p / others));
+    return others == 0.0 ? D{} : power;
+  }
+
+  /// See Factor.
+  static void put_factor(D factor, int row, StripOutcomes<T>& out) {
+    const auto small = (factor < least) & (factor > -least);
+    Wide::store_narrower(out.first + row, small ? factor : factor * K::unlift);
+    Wide::store_narrower(out.second + row, small ? Wide::set(K::unlift) : Wide::set(1.0));
+  }
+
+  static constexpr double least = double(std::numeric_limits<T>::min()) / K::unlift;
+};
+
+template <class T, int bytes, bool careful>
+struct StripSums {
+  using K = ExpConstants<T>;
+  using L = Lanes<T, bytes>;
+  using Reg = typename L::Reg;
+  using Wide = Lanes<double, bytes>;
+  using Copy = StripCopy<T, bytes>;
+
+  /// The sums of rows with the maxima `strip.max`; the exponentials are written to `kept`, which may be z or null.
+  static void sums(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, Strip<T>& strip, T* kept,
+                   std::ptrdiff_t kept_stride) {
+    clear(strip, rows);
+    add_all(z, stride, classes, rows, strip, kept, kept_stride, K::tree * stride);
+    set_units(strip, rows);
+  }
+
+  /// The same of many classes, and the maxima: those of the classes seen so far, so that memory is read but once. When they
+  /// rise the sums go over to their units. Of float.
+  static void running_sums(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, Strip<T>& strip) {
+    constexpr std::ptrdiff_t span = 64;
+    alignas(64) T before[strip_rows];
+    clear(strip, rows);
+    StripKernels<T, bytes>::clear_maximum(rows, strip.max);
+    for (std::ptrdiff_t k = 0; k < classes; k += span) {
+      const std::ptrdiff_t count = classes - k < span ? classes - k : span;
+      for (int row = 0; row < rows; row += L::count) L::store(before + row, L::load(strip.max + row));
+      StripKernels<T, bytes>::raise_maximum(z + k * stride, stride, count, rows, strip.max);
+      rescale(strip, rows, before);
+      add_all(z + k * stride, stride, count, rows, strip, nullptr, 0, span * stride);
+    }
+    set_units(strip, rows);
+  }
+
+ private:
+  static void clear(Strip<T>& strip, int rows) {
+    for (int row = 0; row < rows; row += L::count) {
+      L::store(strip.equal + row, Reg{});
+      update(strip, row, Total<T, bytes>());
+    }
+  }
+
+  static void set_units(Strip<T>& strip, int rows) {
+    for (int row = 0; row < rows; row += L::count) {
+      const RowExp<T, bytes> exp(L::load(strip.max + row));
+      L::store(strip.moved + row, exp.moved);
+      L::store(strip.exponent + row, exp.exponent);
+    }
+  }
+
+  /// From sums below the maxima `before` to such below strip.max. What was equal to them is no longer left out.
+  static void rescale(Strip<T>& strip, int rows, const T* before) {
+    using D = typename Wide::Reg;
+    alignas(64) T top[strip_rows];
+    alignas(64) T moved[strip_rows];
+    alignas(64) T exponent[strip_rows];
+    set_units(strip, rows);
+    for (int row = 0; row < rows; row += L::count) {
+      const Reg max = L::load(before + row);
+      const RowExp<T, bytes> exp(max);
+      L::store(top + row, exp(max));
+      L::store(moved + row, exp.moved);
+      L::store(exponent + row, exp.exponent);
+    }
+    for (int row = 0; row < rows; row += Wide::count) {
+      const D from = Wide::load_wider(before + row);
+      const auto raised = Wide::load_wider(strip.max + row) > from;
+      const auto empty = from == -ExpConstants<double>::infinity;
+      const D equal = Wide::load_wider(strip.equal + row);
+      const D sum = Wide::load(strip.sum + row);
+      const D power = Wide::load_wider(exponent + row) - Wide::load_wider(strip.exponent + row);
+      const D unit = ForFloat<bytes>::exp_of_minus(Wide::load_wider(strip.moved + row) - Wide::load_wider(moved + row)) *
+                     Wide::power_of_2(power + ExpConstants<double>::to_exponent);
+      const D all = (sum + equal * Wide::load_wider(top + row)) * unit;
+      Wide::store(strip.sum + row, raised ? (empty ? sum : all) : sum);
+      Wide::store_narrower(strip.equal + row, raised ? D{} : equal);
+    }
+  }
+
+  static void add_all(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, Strip<T>& strip, T* kept,
+                      std::ptrdiff_t kept_stride, std::ptrdiff_t ahead) {
+    const bool keeps = kept != nullptr;
+    T* const home = keeps ? kept : const_cast<T*>(z);  // where nothing is kept it is not written to
+    const std::ptrdiff_t home_stride = keeps ? kept_stride : stride;
+    for (std::ptrdiff_t k = 0; k < classes; k += K::tree) {
+      const int block = classes - k < K::tree ? int(classes - k) : K::tree;
+      const T* const first = z + k * stride;
+      T* const out = home + k * home_stride;
+      int row = 0;
+      for (; row + L::count <= rows; row += L::count) {
+        add(first + row, stride, block, strip, row, out + row, home_stride, keeps, ahead);
+      }
+      if (row < rows) {
+        T copy[Copy::copy_size];
+        Copy::read(first + row, stride, block, rows - row, copy);
+        add(copy, L::count, block, strip, row, copy, L::count, keeps, 0);
+        if (keeps) Copy::write(copy, block, rows - row, out + row, home_stride);
+      }
+    }
+  }
+
   static void add(const T* z, std::ptrdiff_t stride, int classes, Strip<T>& strip, int row, T* kept,
-                  std::ptrdiff_t kept_stride, bool keeps) {
+                  std::ptrdiff_t kept_stride, bool keeps, std::ptrdiff_t ahead) {
     const Reg max = L::load(strip.max + row);
-    StripPass<T, bytes> pass{RowExp<T, bytes>(max), max, L::load(strip.equal + row), stride, kept_stride, keeps};
+    StripPass<T, bytes, careful> pass{
+        RowExp<T, bytes>(max), max, L::load(strip.equal + row), Reg{}, stride, kept_stride, ahead, keeps};
     Total<T, bytes> total;
     total.sum = Wide::load(strip.sum + row);
     total.other = Wide::load(other(strip, row));
-    total.add(classes == K::tree ? pass.template sum<K::tree>(z, kept) : pass.rest(classes, z, kept));
+    if constexpr (careful) {
+      for (int k = 0; k < classes; ++k) total.add(pass.template sum<1>(z + k * stride, kept + k * kept_stride));
+      total.add(pass.lost);
+    } else {
+      total.add(classes == K::tree ? pass.template sum<K::tree>(z, kept) : pass.rest(classes, z, kept));
+    }
     L::store(strip.equal + row, pass.equal);
     update(strip, row, total);
   }
@@ -201,21 +364,4 @@ struct StripKernels {
   static double* other(Strip<T>& strip, int row) {
     return sizeof(T) == 4 ? strip.sum + row + Wide::count : strip.lost + row;
   }
-
-  static constexpr double least = double(std::numeric_limits<T>::min()) / K::unlift;  // see Factor
-
-  using Narrow = typename VectorOf<float, bytes / 2>::type;
-
-  static typename Wide::Reg wide(const float* x) {
-    Narrow half;
-    __builtin_memcpy(&half, x, sizeof(half));
-    return __builtin_convertvector(half, typename Wide::Reg);
-  }
-  static typename Wide::Reg wide(const double* x) { return Wide::load(x); }
-
-  static void narrow(typename Wide::Reg x, float* out) {
-    const Narrow half = __builtin_convertvector(x, Narrow);
-    __builtin_memcpy(out, &half, sizeof(half));
-  }
-  static void narrow(typename Wide::Reg x, double* out) { Wide::store(out, x); }
 };

@@ -16,10 +16,10 @@ struct TileKernels {
     for (; classes > 1 && row + L::count + (narrow ? 1 : 0) <= rows; row += L::count) {
       for (int k = 0; k < classes; k += block) {
         const int at = narrow || k < classes - block ? k : classes - block;
-        Reg x[4];
-        for (int j = 0; j < block; ++j) x[j] = collect<blocks>(z + (row + j) * row_stride + at, block * row_stride);
+        Reg x[std::size_t(block)];
+        collect_all(x, z + row * row_stride + at, row_stride);
         transpose(x);
-        for (int j = 0; j < block && j < classes; ++j) L::store(strip + (at + j) * stride + row, x[j]);
+        store_all(x, narrow ? classes : block, strip + at * stride + row, stride);
       }
     }
     for (; row < rows; ++row) {
@@ -39,10 +39,10 @@ struct TileKernels {
     for (; classes >= block && row + L::count <= rows; row += L::count) {
       for (int k = 0; k < classes; k += block) {
         const int at = k < classes - block ? k : classes - block;
-        Reg x[4];
-        for (int j = 0; j < block; ++j) x[j] = L::load(strip + (at + j) * stride + row);
+        Reg x[std::size_t(block)];
+        load_all(x, strip + at * stride + row, stride);
         transpose(x);
-        for (int j = 0; j < block; ++j) spread<blocks>(x[j], out + (row + j) * row_stride + at, block * row_stride);
+        spread_all(x, out + row * row_stride + at, row_stride);
       }
     }
     for (; row < rows; ++row) {
@@ -75,6 +75,36 @@ struct TileKernels {
     }
   }
 
+  // Over the registers of x. Recursions, since at -O2 loops would stay ones, and x in memory: that takes twice as long.
+  template <int j = 0>
+  [[gnu::always_inline]] static void collect_all(Reg* x, const T* z, std::ptrdiff_t row_stride) {
+    if constexpr (j < block) {
+      x[j] = collect<blocks>(z + j * row_stride, block * row_stride);
+      collect_all<j + 1>(x, z, row_stride);
+    }
+  }
+  template <int j = 0>
+  [[gnu::always_inline]] static void spread_all(const Reg* x, T* out, std::ptrdiff_t row_stride) {
+    if constexpr (j < block) {
+      spread<blocks>(x[j], out + j * row_stride, block * row_stride);
+      spread_all<j + 1>(x, out, row_stride);
+    }
+  }
+  template <int j = 0>
+  [[gnu::always_inline]] static void load_all(Reg* x, const T* strip, std::ptrdiff_t stride) {
+    if constexpr (j < block) {
+      x[j] = L::load(strip + j * stride);
+      load_all<j + 1>(x, strip, stride);
+    }
+  }
+  template <int j = 0>
+  [[gnu::always_inline]] static void store_all(const Reg* x, int classes, T* strip, std::ptrdiff_t stride) {
+    if constexpr (j < block) {
+      if (j < classes) L::store(strip + j * stride, x[j]);
+      store_all<j + 1>(x, classes, strip, stride);
+    }
+  }
+
   template <class X, int... i>
   static auto join(X low, X high, std::integer_sequence<int, i...>) {
     return __builtin_shufflevector(low, high, i...);
@@ -100,7 +130,7 @@ struct TileKernels {
   static Reg low(Reg a, Reg b) { return interleave<0>(a, b, std::make_integer_sequence<int, L::count>()); }
   static Reg high(Reg a, Reg b) { return interleave<1>(a, b, std::make_integer_sequence<int, L::count>()); }
 
-  static void transpose(Reg* x) {
+  [[gnu::always_inline]] static void transpose(Reg* x) {
     if constexpr (block == 2) {
       const Reg first = low(x[0], x[1]);
       x[1] = high(x[0], x[1]);

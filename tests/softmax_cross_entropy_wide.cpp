@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+// Many classes: where the maximum stands, how it rises along the classes, and what stands beside it.
+#include "support/generators.hpp"
+#include "support/oracle.hpp"
+#include "support/ulp.hpp"
+
+#include <xent/softmax.hpp>
+#include <xent/softmax_cross_entropy.hpp>
+
+#include <catch2/catch_template_test_macros.hpp>
+#include <catch2/catch_test_macros.hpp>
+
+#include <cmath>
+#include <limits>
+#include <tuple>
+
+using namespace support;
+using xent::Reduction;
+using Reals32And64 = std::tuple<float, double>;
+
+namespace {
+
+template <class Scalar>
+void check_both_orders(Rows<Scalar> const& logits, Labels const& labels) {
+  oracle::Loss const exact = oracle::softmax_cross_entropy(grid(logits), indices(labels));
+  auto const check = [&](auto const& z) {
+    auto const found = xent::softmax_cross_entropy_with_gradient<Reduction::none>(z, labels);
+    CHECK(within(found.loss, exact.none));
+    CHECK(within(found.gradient, exact.gradient));
+    CHECK(identical(xent::softmax_cross_entropy<Reduction::none>(z, labels), found.loss));
+    auto overwritten = z;
+    xent::softmax_cross_entropy_with_gradient<Reduction::none>(overwritten, labels, overwritten);
+    CHECK(identical(overwritten, found.gradient));
+    CHECK(within(xent::softmax(z), oracle::softmax(grid(z))));
+  };
+  check(logits);
+  check(Cols<Scalar>(logits));
+}
+
+}  // namespace
+
+TEMPLATE_LIST_TEST_CASE("the maximum may stand anywhere, alone or not", "[wide]", Reals32And64) {
+  Random random;
+  for (Index cols : {16, 127, 129, 300}) {
+    Rows<TestType> logits = normal_rows<TestType>(random, 24, cols, 1);
+    Labels const labels = random_labels(random, 24, cols);
+    for (Index i = 0; i < 24; ++i) {
+      // Confident rows: beside 30 the others are a tail of 1e-13 times their number.
+      for (Index k = 0; k <= i % 3; ++k) logits(i, random.integer(0, cols - 1)) = 30;
+      if (i % 2 == 0) logits(i, labels(i)) = 30;
+    }
+    INFO(cols << " classes");
+    check_both_orders(logits, labels);
+  }
+}
+
+TEMPLATE_LIST_TEST_CASE("the maximum may rise along the classes, by little and by much", "[wide]", Reals32And64) {
+  Random random;
+  constexpr TestType infinity = std::numeric_limits<TestType>::infinity();
+  for (Index cols : {257, 520})
+    for (Index rows : {3, 21}) {
+      Rows<TestType> const noise = normal_rows<TestType>(random, rows, cols, 2);
+      Labels const labels = random_labels(random, rows, cols);
+      for (TestType slope : {TestType(0.05), TestType(3), TestType(-3), TestType(50)}) {
+        Rows<TestType> logits = noise;
+        for (Index k = 0; k < cols; ++k) logits.col(k) += slope * TestType(k) - TestType(700);
+        INFO(rows << " x " << cols << ", slope " << slope);
+        check_both_orders(logits, labels);
+        for (Index k = 0; k < 130; ++k) logits.col(k) = -infinity;
+        logits.row(0) = noise.row(0);
+        check_both_orders(logits, (labels >= 130).select(labels, Labels::Constant(rows, 130)).eval());
+      }
+    }
+}
+
+TEMPLATE_LIST_TEST_CASE("a NaN early among masked classes is not lost when the maximum rises", "[wide]", Reals32And64) {
+  constexpr TestType infinity = std::numeric_limits<TestType>::infinity();
+  Cols<TestType> logits = Cols<TestType>::Constant(5, 400, -infinity);
+  logits.rightCols(100).setZero();
+  logits(2, 3) = std::numeric_limits<TestType>::quiet_NaN();
+  Labels const labels = Labels::Constant(5, 350);
+  auto const [loss, gradient] = xent::softmax_cross_entropy_with_gradient<Reduction::none>(logits, labels);
+  for (Index i = 0; i < 5; ++i) {
+    CHECK(std::isnan(loss(i)) == (i == 2));
+    CHECK(gradient.row(i).isNaN().any() == (i == 2));
+  }
+}
