@@ -46,17 +46,16 @@ struct RowPass {
   RowExp<T, bytes> exp;
   Reg maximum, equal, tops, lost;
   Total<T, bytes> total;
-  // Of what is read for the first time. Without it 256 x 50257 takes 1.35 times as long; where exponentials are kept it would
-  // only stand in the way of writing them.
+  // Where what is read later is asked for, register by register: with gaps it does harm.
   std::ptrdiff_t ahead;
 
-  RowPass(T max, bool keeps)
+  RowPass(T max, std::ptrdiff_t distance)
       : exp(L::set(max)),
         maximum(L::set(max)),
         equal(Reg{}),
         tops(Reg{}),
         lost(Reg{}),
-        ahead(keeps ? 0 : 16384 / int(sizeof(T))) {}
+        ahead(distance) {}
 
   /// A block without the maximum.
   template <int at = 0>
@@ -73,6 +72,7 @@ struct RowPass {
     for (int k = 0; k < count * L::count; k += L::count) {
       const Reg logit = L::load(z + k);
       tops = L::larger(L::load(next + k), tops);
+      prefetch<Cache::second>(next + k, ahead);
       const Reg e = take(logit, kept + k, logit >= maximum);
       equal = logit >= maximum ? equal + T(1) : equal;
       part += logit >= maximum ? Reg{} : e;
@@ -136,7 +136,8 @@ struct RowSums {
     alignas(64) T unwanted[std::size_t(block)];
     T* const out = kept != nullptr ? kept : unwanted;
     const std::ptrdiff_t step = kept != nullptr ? 1 : 0;
-    RowPass<T, bytes, careful> pass(top.max, kept != nullptr);
+    // 8 KB on, or the row after this one, whose maximum will be looked for by itself.
+    RowPass<T, bytes, careful> pass(top.max, kept != nullptr ? size : 8192 / int(sizeof(T)));
     RowTops<T, bytes> tops;
     const Reg last = L::load(z + size - L::count);
     const Reg last_of_next = L::load(next + size - L::count);
