@@ -290,13 +290,16 @@ struct StripSums {
   static void rescale(Strip<T>& strip, int rows, const T* before) {
     using D = typename Wide::Reg;
     alignas(64) T top[strip_rows];
+    alignas(64) T lost[strip_rows];
     alignas(64) T moved[strip_rows];
     alignas(64) T exponent[strip_rows];
     set_units(strip, rows);
     for (int row = 0; row < rows; row += L::count) {
       const Reg max = L::load(before + row);
       const RowExp<T, bytes> exp(max);
-      L::store(top + row, exp(max));
+      Reg low;
+      L::store(top + row, exp(max, low));
+      L::store(lost + row, low);
       L::store(moved + row, exp.moved);
       L::store(exponent + row, exp.exponent);
     }
@@ -309,7 +312,8 @@ struct StripSums {
       const D power = Wide::load_wider(exponent + row) - Wide::load_wider(strip.exponent + row);
       const D unit = ForFloat<bytes>::exp_of_minus(Wide::load_wider(strip.moved + row) - Wide::load_wider(moved + row)) *
                      Wide::power_of_2(power + ExpConstants<double>::to_exponent);
-      const D all = (sum + equal * Wide::load_wider(top + row)) * unit;
+      const D exp_of_from = Wide::load_wider(top + row) + Wide::load_wider(lost + row);
+      const D all = (sum + equal * exp_of_from) * unit;
       Wide::store(strip.sum + row, raised ? (empty ? sum : all) : sum);
       Wide::store_narrower(strip.equal + row, raised ? D{} : equal);
     }
