@@ -6,6 +6,7 @@
 #include "support/setup.hpp"
 #include "support/ulp.hpp"
 
+#include <xent/focal_loss.hpp>
 #include <xent/log_softmax.hpp>
 #include <xent/logsumexp.hpp>
 #include <xent/sigmoid.hpp>
@@ -132,14 +133,48 @@ TEMPLATE_LIST_TEST_CASE("the binary loss under -ffast-math", "[fast_math]", Real
 
 TEMPLATE_LIST_TEST_CASE("options under -ffast-math", "[fast_math]", Reals32And64) {
   Random random;
-  Setup<TestType> setup;
-  setup.label_smoothing = TestType(0.1);
-  setup.class_weights = positive_weights<TestType>(random, 8);
-  setup.ignore_index = 2;
-  Rows<TestType> const logits = normal_rows<TestType>(random, 20, 8, 3);
-  Labels const labels = random_labels(random, 20, 8);
-  oracle::Loss const exact = oracle::softmax_cross_entropy(grid(logits), indices(labels), setup.exact());
-  auto const found = xent::softmax_cross_entropy_with_gradient(logits, labels, setup.softmax());
-  CHECK(within(found.loss, exact.mean, 16));
-  CHECK(within(found.gradient, exact.mean_gradient, 16));
+  for (Index cols : {8, 130, 300})
+    for (bool weighted : {false, true}) {
+      INFO(cols << " classes" << (weighted ? ", weighted" : ""));
+      Setup<TestType> setup;
+      setup.label_smoothing = TestType(0.1);
+      if (weighted) setup.class_weights = positive_weights<TestType>(random, cols);
+      setup.ignore_index = 2;
+      Rows<TestType> const logits = normal_rows<TestType>(random, 20, cols, 3);
+      Labels const labels = random_labels(random, 20, cols);
+      oracle::Loss const exact = oracle::softmax_cross_entropy(grid(logits), indices(labels), setup.exact());
+      auto const check = [&](auto const& z) {
+        auto const found = xent::softmax_cross_entropy_with_gradient(z, labels, setup.softmax());
+        CHECK(within(found.loss, exact.mean, 16));
+        CHECK(within(found.gradient, exact.mean_gradient, 16));
+      };
+      check(logits);
+      check(Cols<TestType>(logits));
+    }
+}
+
+TEMPLATE_LIST_TEST_CASE("soft targets and focal losses under -ffast-math", "[fast_math]", Reals32And64) {
+  // The portable code of double may regroup max - z: errors are those of max |z|, some 13 here.
+  double const ulps = 64;
+  Random random;
+  for (Index cols : {8, 130, 300}) {
+    INFO(cols << " classes");
+    Rows<TestType> const logits = normal_rows<TestType>(random, 20, cols, 3);
+    Rows<TestType> const targets = distributions<TestType>(random, 20, cols, 2, 0.2);
+    oracle::Loss const soft = oracle::softmax_cross_entropy(grid(logits), grid(targets));
+    Labels const labels = random_labels(random, 20, cols);
+    Setup<TestType> setup;
+    setup.gamma = 2;
+    oracle::Loss const focal = oracle::softmax_focal_loss(grid(logits), indices(labels), setup.exact());
+    auto const check = [&](auto const& z) {
+      auto const found = xent::softmax_cross_entropy_with_gradient(z, targets);
+      CHECK(within(found.loss, soft.mean, ulps));
+      CHECK(within(found.gradient, soft.mean_gradient, ulps));
+      auto const focused = xent::softmax_focal_loss_with_gradient(z, labels);
+      CHECK(within(focused.loss, focal.mean, ulps));
+      CHECK(within(focused.gradient, focal.mean_gradient, ulps));
+    };
+    check(logits);
+    check(Cols<TestType>(logits));
+  }
 }

@@ -20,6 +20,12 @@ struct DenseCells {
   [[gnu::always_inline]] Reg z(std::ptrdiff_t i) const {
     return read(rows.z + at(i, rows.z_stride), left(i), -ExpConstants<float>::infinity);
   }
+  /// Which logits are -inf, or none at all; -ffast-math knows of no -inf, but of these.
+  [[gnu::always_inline]] auto masked(std::ptrdiff_t i, Reg z) const {
+    const auto infinite = z == -ExpConstants<float>::infinity;
+    return wide && left(i) < L::count ? infinite | L::from(int(left(i))) : infinite;
+  }
+
   /// Asks for the next row.
   [[gnu::always_inline]] void prefetch_next(std::ptrdiff_t i) const {
     if (!wide) return;
@@ -116,7 +122,7 @@ struct DenseSums {
   [[gnu::always_inline]] Part take(std::ptrdiff_t i) {
     const Reg z = cells.z(i);
     cells.prefetch_next(i);
-    const auto masked = z == -ExpConstants<float>::infinity;
+    const auto masked = cells.masked(i, z);
     const auto leads = z >= max;
     const Reg e = masked ? Reg{} : exp(z);
     const Reg margin = max - z;
@@ -192,7 +198,7 @@ struct DenseKernels {
       const Cells cells{rows, row};
       Reg unmasked = Reg{};
       for (std::ptrdiff_t i = 0; i < cells.registers(); ++i) {
-        unmasked = cells.z(i) == -ExpConstants<float>::infinity ? unmasked : unmasked + 1.0f;
+        unmasked = cells.masked(i, cells.z(i)) ? unmasked : unmasked + 1.0f;
       }
       if constexpr (wide) {
         strip.unmasked[0] = L::sum(unmasked);

@@ -264,7 +264,7 @@ struct StripSums {
       const std::ptrdiff_t count = classes - k < span ? classes - k : span;
       for (int row = 0; row < rows; row += L::count) L::store(before + row, L::load(strip.max + row));
       StripKernels<T, bytes>::raise_maximum(z + k * stride, stride, count, rows, strip.max);
-      rescale(strip, rows, before);
+      if (k > 0) rescale(strip, rows, before);
       add_all(z + k * stride, stride, count, rows, strip, nullptr, 0, span * stride);
     }
     set_units(strip, rows);
