@@ -14,6 +14,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <cmath>
+#include <limits>
 #include <tuple>
 #include <type_traits>
 
@@ -156,6 +157,20 @@ TEMPLATE_LIST_TEST_CASE("infinite logits have their limits", "[sigmoid_cross_ent
   CHECK(gradient(0, 1) == 0);
   CHECK(gradient(0, 2) == 1);
   CHECK(gradient(0, 3) == -1);
+}
+
+TEMPLATE_LIST_TEST_CASE("losses whose sum is beyond the largest number have a finite mean",
+                        "[sigmoid_cross_entropy][edges]", Reals32And64) {
+  Random random;
+  Rows<TestType> const logits = Rows<TestType>::Constant(40, 33, -std::numeric_limits<TestType>::max());
+  Rows<TestType> const targets = uniform_rows<TestType>(random, 40, 33, 0.5, 1);
+  CHECK(within(xent::sigmoid_cross_entropy(logits, targets),
+               oracle::sigmoid_cross_entropy(grid(logits), grid(targets)).mean));
+  Setup<TestType> setup;
+  setup.pos_weights = Vector<TestType>::Constant(1, 8);
+  setup.class_weights = Vector<TestType>::Constant(33, TestType(0.03));
+  CHECK(within(xent::sigmoid_cross_entropy<Reduction::none>(logits, targets, setup.sigmoid()),
+               oracle::sigmoid_cross_entropy(grid(logits), grid(targets), setup.exact()).none));
 }
 
 TEMPLATE_LIST_TEST_CASE("a factor of 0 silences even an infinite loss", "[sigmoid_cross_entropy][edges]",

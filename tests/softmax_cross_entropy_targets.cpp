@@ -12,6 +12,7 @@
 #include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
 
+#include <limits>
 #include <tuple>
 
 using namespace support;
@@ -59,6 +60,29 @@ TEMPLATE_LIST_TEST_CASE("loss and gradient against targets are within 4 ulp", "[
       check_both_orders(normal_rows<TestType>(random, rows, cols, scale),
                         distributions<TestType>(random, rows, cols, 2, 0.3), Setup<TestType>{});
     }
+}
+
+TEMPLATE_LIST_TEST_CASE("margins beyond the largest number still give a finite loss, if it is one", "[targets][edges]",
+                        Reals32And64) {
+  Random random;
+  TestType const big = std::numeric_limits<TestType>::max();
+  for (Index cols : {2, 9, 70, 300}) {
+    INFO(cols << " classes");
+    Rows<TestType> logits = integer_rows<TestType>(random, 3, cols, -1, 1) * (big * TestType(0.9));
+    logits.col(0).setConstant(big);
+    Rows<TestType> targets = distributions<TestType>(random, 3, cols, 2, 0.3) / TestType(16);
+    check_both_orders(logits, targets, Setup<TestType>{});
+    Labels const labels = Labels::Zero(3);
+    Setup<TestType> setup;
+    setup.label_smoothing = TestType(0.01);
+    oracle::Loss const exact = oracle::softmax_cross_entropy(grid(logits), indices(labels), setup.exact());
+    auto const rows = xent::softmax_cross_entropy_with_gradient(logits, labels, setup.softmax());
+    auto const columns = xent::softmax_cross_entropy_with_gradient(Cols<TestType>(logits), labels, setup.softmax());
+    CHECK(within(rows.loss, exact.mean));
+    CHECK(within(rows.gradient, exact.mean_gradient));
+    CHECK(within(columns.loss, exact.mean));
+    CHECK(within(columns.gradient, exact.mean_gradient));
+  }
 }
 
 TEMPLATE_LIST_TEST_CASE("targets need not sum to 1, nor be positive", "[targets]", Reals32And64) {

@@ -186,7 +186,7 @@ constexpr bool has_dense_kernels() {
 template <class Logits, class Targets, class Out>
 Way dense_way_of(Index classes) {
   if constexpr (has_dense_kernels<Logits, Targets>()) {
-    if (instruction_set() == InstructionSet::portable) return Way::portable;
+    if (instruction_set() == InstructionSet::portable || classes > most_kernel_classes) return Way::portable;
     if (!is_sample<Logits> && (columns_in_place<Logits, Targets, Out> || classes <= most_tile_classes))
       return Way::strips;
     if (rows_in_place<Logits, Targets, Out> || classes <= scratch_size) return Way::rows;

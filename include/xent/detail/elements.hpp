@@ -100,25 +100,22 @@ class BinaryBlocks {
     float t_copy[block_size];
     float slope_copy[block_size];
     float loss_copy[block_size];
-    float weight[block_size];
-    float slope_weight[block_size];
     float pos_weight[block_size];
+    float neg_weight[block_size];
     const float* z = z_.block(at, size, z_copy);
     BinaryTerms terms = rule_.terms();
     terms.scale = float(scale);
     if (rule_.weighted()) {
       if (z != z_copy) std::copy_n(z, size, z_copy);
       z = z_copy;
-      terms.weight = weight;
-      terms.slope_weight = slope_weight;
       terms.pos_weight = pos_weight;
+      terms.neg_weight = neg_weight;
       int j = 0;
       for_coefficients<by_rows<Logits>>(rows_, classes_, at, at + size, [&](Index i, Index k) {
         const bool absent = rule_.absent(i, k);
-        const double w = absent ? 0.0 : rule_.weight(i, k);
-        weight[j] = float(w);
-        slope_weight[j] = float(w * scale);
-        pos_weight[j] = float(rule_.pos_weight(k));
+        const double weight = absent ? 0.0 : rule_.weight(i, k);
+        pos_weight[j] = float(weight * rule_.pos_weight(k));
+        neg_weight[j] = float(weight);
         if (absent) z_copy[j] = 0;  // it may be NaN
         ++j;
       });

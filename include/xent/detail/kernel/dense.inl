@@ -26,12 +26,6 @@ struct DenseCells {
     return wide && left(i) < L::count ? infinite | L::from(int(left(i))) : infinite;
   }
 
-  /// Asks for the next row.
-  [[gnu::always_inline]] void prefetch_next(std::ptrdiff_t i) const {
-    if (!wide) return;
-    prefetch<Cache::second>(rows.z + i * L::count, rows.classes);
-    if (rows.t != nullptr) prefetch<Cache::second>(rows.t + i * L::count, rows.classes);
-  }
   [[gnu::always_inline]] Reg t(std::ptrdiff_t i) const {
     return rows.t == nullptr ? Reg{} : read(rows.t + at(i, rows.t_stride), left(i), 0.0f);
   }
@@ -39,6 +33,13 @@ struct DenseCells {
     if (rows.w == nullptr) return L::set(1.0f);
     if constexpr (wide) return read(rows.w + i * L::count, left(i), 0.0f);
     return L::set(i < rows.classes ? rows.w[i] : 0.0f);
+  }
+
+  /// Asks for the next row.
+  [[gnu::always_inline]] void prefetch_next(std::ptrdiff_t i) const {
+    if (!wide) return;
+    prefetch<Cache::second>(rows.z + i * L::count, rows.classes);
+    if (rows.t != nullptr) prefetch<Cache::second>(rows.t + i * L::count, rows.classes);
   }
 
   [[gnu::always_inline]] Reg kept(std::ptrdiff_t i) const {
@@ -95,10 +96,9 @@ struct DenseSums {
   using Reg = typename L::Reg;
 
   struct Part {
-    Reg exps, loss, others;
+    Reg exps, others;
     [[gnu::always_inline]] void operator+=(const Part& x) {
       exps += x.exps;
-      loss += x.loss;
       if (!bare) others += x.others;
     }
   };
@@ -107,7 +107,8 @@ struct DenseSums {
   DenseCoefficients<bytes, wide> coefficient;
   RowExp<float, bytes> exp;
   Reg max, equal, unmasked, leading;
-  Total<float, bytes> exps, loss, others, leaders;
+  Total<float, bytes> exps, others, leaders;
+  MarginTotal<bytes> loss;
 
   DenseSums(const DenseCells<bytes, wide>& c, const DenseStrip& s)
       : cells(c),
@@ -125,17 +126,18 @@ struct DenseSums {
     const auto masked = cells.masked(i, z);
     const auto leads = z >= max;
     const Reg e = masked ? Reg{} : exp(z);
-    const Reg margin = max - z;
     if (cells.rows.kept != nullptr) cells.keep(i, e);
     equal = leads ? equal + 1.0f : equal;
     const Reg below = leads ? Reg{} : e;
     if constexpr (bare) {
       unmasked = masked ? unmasked : unmasked + 1.0f;
-      return {below, masked ? Reg{} : margin, Reg{}};
+      loss.add_margins(max, masked ? max : z, L::set(1.0f));
+      return {below, Reg{}};
     } else {
       const Reg b = coefficient(masked, cells.t(i), cells.w(i));
       leading = leads ? leading + b : leading;
-      return {below, b == 0.0f ? Reg{} : b * margin, leads ? Reg{} : b};
+      loss.add_margins(max, b == 0.0f ? max : z, b);
+      return {below, leads ? Reg{} : b};
     }
   }
 
@@ -145,10 +147,9 @@ struct DenseSums {
     const std::ptrdiff_t end = cells.registers();
     for (std::ptrdiff_t i = 0; i < end; i += 4) {
       const std::ptrdiff_t stop = end - i < 4 ? end : i + 4;
-      Part part{Reg{}, Reg{}, Reg{}};
+      Part part{Reg{}, Reg{}};
       for (std::ptrdiff_t k = i; k < stop; ++k) part += take(k);
       exps.add(part.exps);
-      loss.add(part.loss);
       if (bare) continue;
       others.add(part.others);
       leaders.add(leading);

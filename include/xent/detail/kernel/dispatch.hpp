@@ -144,14 +144,13 @@ struct DenseGradientTable {
 };
 
 /// What the kernel of the binary cross-entropy is told about a block of elements: targets become kept t + even, slopes are
-/// multiplied by `scale`. Or there are weights, of slopes too: none of these is null then.
+/// multiplied by `scale`, and both sides have their weights, or none has.
 struct BinaryTerms {
   float kept = 1;
   float even = 0;
   float scale = 1;
-  const float* weight = nullptr;
-  const float* slope_weight = nullptr;
   const float* pos_weight = nullptr;
+  const float* neg_weight = nullptr;
 };
 
 /// The kernels for single elements in float, see elements.inl.

@@ -24,19 +24,13 @@ struct ElementKernels {
   /// The binary cross-entropy, see BinaryLoss, of logits z and targets t with the weights that `terms` says: the sum of the
   /// losses. They are written to `loss` and their derivatives times the scale to `slope`, where these are not null.
   static double binary(const float* z, const float* t, int size, const BinaryTerms& terms, float* slope, float* loss) {
-    Total<float, bytes> total;
+    Total<float, bytes> total;  // each by itself: a few losses may be more than the largest float
     int i = 0;
-    while (size - i >= L::count) {
-      // A few registers, then the total takes over.
-      const int stop = size - i < 8 * L::count ? size : i + 8 * L::count;
-      Reg part = Reg{};
-      for (; stop - i >= L::count; i += L::count) {
-        part += losses(z + i, t + i, i, terms, slope == nullptr ? nullptr : slope + i, loss == nullptr ? nullptr : loss + i);
-      }
-      total.add(part);
+    for (; i + L::count <= size; i += L::count) {
+      total.add(losses(z + i, t + i, i, terms, slope == nullptr ? nullptr : slope + i, loss == nullptr ? nullptr : loss + i));
     }
     if (i < size) {
-      float rest[6][std::size_t(L::count)] = {};  // logits, targets, slopes, losses, weights
+      float rest[4][std::size_t(L::count)] = {};  // logits, targets, slopes, losses
       for (int k = i; k < size; ++k) {
         rest[0][k - i] = z[k];
         rest[1][k - i] = t[k];
@@ -80,23 +74,19 @@ struct ElementKernels {
     const Reg z = L::load(logit);
     const Reg t = L::load(target);
     Reg pos = t * terms.kept + terms.even;
-    const Reg neg = (1.0f - t) * terms.kept + terms.even;
+    Reg neg = (1.0f - t) * terms.kept + terms.even;
     if (terms.pos_weight != nullptr) pos = pos * L::load(terms.pos_weight + i);
+    if (terms.neg_weight != nullptr) neg = neg * L::load(terms.neg_weight + i);
     const auto mirrored = z < 0.0f;
     const Reg magnitude = L::magnitude(z);
     const Reg opposing = mirrored ? pos : neg;
     const Reg e = exp_of_minus(magnitude);
     // pos + neg does not change with the side, so that the mirrored problem has the same bits at z = 0 too.
     const Reg far = opposing == 0.0f ? Reg{} : opposing * magnitude;
-    Reg value = (pos + neg) * log1p(e) + far;
-    if (terms.weight != nullptr) {
-      const Reg weight = L::load(terms.weight + i);
-      const auto silent = (weight == 0.0f) & (z == z);
-      value = silent ? Reg{} : weight * value;
-    }
+    const Reg value = (pos + neg) * log1p(e) + far;
     if (loss != nullptr) L::store(loss, value);
     if (slope != nullptr) {
-      const Reg scale = terms.slope_weight != nullptr ? L::load(terms.slope_weight + i) : L::set(terms.scale);
+      const Reg scale = L::set(terms.scale);
       const Reg agreeing = mirrored ? neg : pos;
       L::store(slope, (mirrored ? -scale : scale) * ((opposing - agreeing * e) / (e + 1.0f)));
     }

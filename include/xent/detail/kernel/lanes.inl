@@ -2,7 +2,7 @@
 // xent/detail/kernel/lanes.inl - a register of numbers, its exp and log1p, once for each instruction set.
 //
 // The kernels are included in the namespace of their set and between its target pragmas. Their arithmetic is the
-// compilers' own on vectors: no intrinsics. No lambdas or default member initializers either: they would not inherit the
+// compilers' own on vectors: no intrinsics, and one instruction spelt out. No lambdas or default member initializers either: they would not inherit the
 // target.
 
 template <class T, int bytes>
@@ -91,6 +91,8 @@ struct Lanes {
   /// b where one of them is NaN.
   static Reg larger(Reg a, Reg b) { return a > b ? a : b; }
 
+  static Reg magnitude(Reg x) { return reinterpret_cast<Reg>(reinterpret_cast<Bits>(x) << 1 >> 1); }
+
   /// The sum and the largest of all lanes, as trees.
   static T sum(Reg x) {
     if constexpr (bytes > 16) {
@@ -102,8 +104,6 @@ struct Lanes {
       return total;
     }
   }
-  static Reg magnitude(Reg x) { return reinterpret_cast<Reg>(reinterpret_cast<Bits>(x) << 1 >> 1); }
-
   static T largest(Reg x) {
     if constexpr (bytes > 16) {
       const Halves half(x);
@@ -232,6 +232,19 @@ struct Total {
       other += (sum - kept) + (x - seen);
       sum = s;
     }
+  }
+};
+
+/// A total of b (max - z), of floats, each exact: the difference of two large floats may be no float.
+template <int bytes>
+struct MarginTotal : Total<float, bytes> {
+  using Reg = typename Total<float, bytes>::Reg;
+  using Halves = typename Lanes<float, bytes>::Halves;
+
+  [[gnu::always_inline]] void add_margins(Reg max, Reg z, Reg b) {
+    const Halves top(max), logit(z), coefficient(b);
+    this->sum += widened<bytes>(coefficient.low) * (widened<bytes>(top.low) - widened<bytes>(logit.low));
+    this->other += widened<bytes>(coefficient.high) * (widened<bytes>(top.high) - widened<bytes>(logit.high));
   }
 };
 
