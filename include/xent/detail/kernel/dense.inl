@@ -117,7 +117,8 @@ struct DenseSums {
         max(c.constant(s.max)),
         equal(Reg{}),
         unmasked(Reg{}),
-        leading(Reg{}) {}
+        leading(Reg{}),
+        loss(c.constant(s.max)) {}
 
   /// Masked classes keep 0, which no exponential is.
   [[gnu::always_inline]] Part take(std::ptrdiff_t i) {
@@ -131,12 +132,12 @@ struct DenseSums {
     const Reg below = leads ? Reg{} : e;
     if constexpr (bare) {
       unmasked = masked ? unmasked : unmasked + 1.0f;
-      loss.add_margins(max, masked ? max : z, L::set(1.0f));
+      loss.add_margins(masked ? max : z);
       return {below, Reg{}};
     } else {
       const Reg b = coefficient(masked, cells.t(i), cells.w(i));
       leading = leads ? leading + b : leading;
-      loss.add_margins(max, b == 0.0f ? max : z, b);
+      loss.add_margins(b == 0.0f ? max : z, b);
       return {below, leads ? Reg{} : b};
     }
   }

@@ -235,16 +235,30 @@ struct Total {
   }
 };
 
-/// A total of b (max - z), of floats, each exact: the difference of two large floats may be no float.
+/// A total of b (max - z), of floats, each exact: the difference of two large ones may be no float.
 template <int bytes>
 struct MarginTotal : Total<float, bytes> {
   using Reg = typename Total<float, bytes>::Reg;
+  using Wide = typename Total<float, bytes>::Wide;
   using Halves = typename Lanes<float, bytes>::Halves;
 
-  [[gnu::always_inline]] void add_margins(Reg max, Reg z, Reg b) {
-    const Halves top(max), logit(z), coefficient(b);
-    this->sum += widened<bytes>(coefficient.low) * (widened<bytes>(top.low) - widened<bytes>(logit.low));
-    this->other += widened<bytes>(coefficient.high) * (widened<bytes>(top.high) - widened<bytes>(logit.high));
+  Wide low_max, high_max;
+
+  explicit MarginTotal(Reg max) {
+    const Halves half(max);
+    low_max = widened<bytes>(half.low);
+    high_max = widened<bytes>(half.high);
+  }
+
+  [[gnu::always_inline]] void add_margins(Reg z) {
+    const Halves half(z);
+    this->sum += low_max - widened<bytes>(half.low);
+    this->other += high_max - widened<bytes>(half.high);
+  }
+  [[gnu::always_inline]] void add_margins(Reg z, Reg b) {
+    const Halves half(z), factor(b);
+    this->sum += widened<bytes>(factor.low) * (low_max - widened<bytes>(half.low));
+    this->other += widened<bytes>(factor.high) * (high_max - widened<bytes>(half.high));
   }
 };
 
