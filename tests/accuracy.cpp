@@ -117,6 +117,17 @@ void measure_options(Line& line, Rows<Scalar> const& logits, Target const& targe
 }
 
 template <class Scalar>
+void measure_binary(Line& line, Rows<Scalar> const& logits, Rows<Scalar> const& targets, Setup<Scalar> const& setup) {
+  oracle::Loss const exact = oracle::sigmoid_cross_entropy(grid(logits), grid(targets), setup.exact());
+  auto const none = xent::sigmoid_cross_entropy_with_gradient<Reduction::none>(logits, targets, setup.sigmoid());
+  auto const mean = xent::sigmoid_cross_entropy_with_gradient(logits, targets, setup.sigmoid());
+  line.loss.add(errors(none.loss, exact.none));
+  line.gradient.add(errors(none.gradient, exact.gradient));
+  line.loss.add(errors(mean.loss, Exacts{exact.mean}));
+  line.gradient.add(errors(mean.gradient, exact.mean_gradient));
+}
+
+template <class Scalar>
 constexpr double fading = std::is_same_v<Scalar, float> ? 87.3 : 708.3;  // exp of minus this is the smallest normal
 
 constexpr Index few_classes[] = {2, 3, 10};
@@ -263,6 +274,7 @@ TEMPLATE_LIST_TEST_CASE("options: every category is within 4 ulp", "[accuracy]",
 
   Line focal;
   Line binary;
+  Line weighted_binary;
   for (double scale : {0.1, 3.0, 15.0, 40.0}) {
     Rows<TestType> const logits = normal_rows<TestType>(random, 400, 7, scale);
     Labels labels = random_labels(random, 400, 7);
@@ -278,15 +290,20 @@ TEMPLATE_LIST_TEST_CASE("options: every category is within 4 ulp", "[accuracy]",
     }
     for (Rows<TestType> const& targets :
          {uniform_rows<TestType>(random, 400, 7, 0, 1), integer_rows<TestType>(random, 400, 7, 0, 1)}) {
-      oracle::Loss const exact = oracle::sigmoid_cross_entropy(grid(logits), grid(targets));
-      auto const found = xent::sigmoid_cross_entropy_with_gradient<Reduction::none>(logits, targets);
-      binary.loss.add(errors(found.loss, exact.none));
-      binary.gradient.add(errors(found.gradient, exact.gradient));
+      measure_binary(binary, logits, targets, Setup<TestType>{});
+      Setup<TestType> setup;
+      setup.label_smoothing = TestType(0.1);
+      measure_binary(weighted_binary, logits, targets, setup);
+      setup.pos_weights = positive_weights<TestType>(random, 7);
+      setup.class_weights = positive_weights<TestType>(random, 7);
+      setup.sample_weights = positive_weights<TestType>(random, 400);
+      measure_binary(weighted_binary, logits, targets, setup);
     }
   }
   table.add("focal, gamma up to 5", focal);
   CHECK_FALSE(!(focal.loss.ulp <= 3));  // well below 4: the error of the tail has not been multiplied
   table.add("binary", binary);
+  table.add("binary, smoothed and weighted", weighted_binary, 16);
 
   Line many;
   Rows<TestType> const logits = normal_rows<TestType>(random, 4000, 3, 2);

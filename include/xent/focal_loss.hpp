@@ -91,7 +91,8 @@ struct SigmoidFocalRule {
   bool by_kernel() const { return options.gamma == Scalar(0) && !options.alpha; }
   bool weighted() const { return !sample_weights.empty(); }
   V weight(Index i, Index k) const { return sample_weights(i, k); }
-  V pos_weight(Index) const { return V(1); }
+  V pos(const V& target, Index) const { return target; }
+  V neg(const V& target) const { return V(1) - target; }
   BinaryTerms terms() const { return {}; }
 
   V balance(const V& target) const {

@@ -29,24 +29,23 @@ struct SigmoidRule {
   }
 
   V weight(Index i, Index k) const { return sample_weights(i, k) * weight_at<V>(options.class_weights, k); }
-  V pos_weight(Index k) const { return weight_at<V>(options.pos_weights, options.pos_weights.size() == 1 ? 0 : k); }
+  V pos(const V& target, Index k) const {
+    return smoothed(target) * weight_at<V>(options.pos_weights, options.pos_weights.size() == 1 ? 0 : k);
+  }
+  V neg(const V& target) const { return smoothed(V(V(1) - target)); }
 
   bool by_kernel() const { return true; }
   /// What the kernels need to know: whether elements have weights, and what all have in common.
   bool weighted() const {
     return !sample_weights.empty() || !options.class_weights.empty() || !options.pos_weights.empty();
   }
-  BinaryTerms terms() const {
-    const auto e = static_cast<double>(widen(options.label_smoothing));
-    return {.kept = float(1 - e), .even = float(e / 2)};
-  }
+  BinaryTerms terms() const { return {.smoothing = static_cast<float>(widen(options.label_smoothing))}; }
 
   ElementOutcome<V> operator()(const W& z, const V& target, Index i, Index k) const {
     if (is_nan(z)) return {V(z), V(z)};
     const V weight = this->weight(i, k);
     if (weight == V(0)) return {V(0), V(0)};
-    const V pos = pos_weight(k) * smoothed(target);
-    const BinaryLoss<W, V> binary(z, pos, smoothed(V(V(1) - target)));
+    const BinaryLoss<W, V> binary(z, pos(target, k), neg(target));
     return {weight * binary.loss(), weight * binary.slope()};
   }
 };

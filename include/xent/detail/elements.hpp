@@ -85,44 +85,45 @@ class BinaryBlocks {
         gradient_(gradient),
         losses_(losses) {}
 
-  /// The sum of the losses of the elements [begin, end); gradients are multiplied by `scale`.
-  Sum<double> run(Index begin, Index end, double scale) const {
+  /// The sum of the losses of the elements [begin, end); gradients are divided by `divisor`.
+  Sum<double> run(Index begin, Index end, double divisor) const {
     Sum<double> total;
     for (Index at = begin; at < end; at += block_size) {
-      total.add(block(at, int(std::min(end - at, Index(block_size))), scale));
+      total.add(block(at, int(std::min(end - at, Index(block_size))), divisor));
     }
     return total;
   }
 
  private:
-  double block(Index at, int size, double scale) const {
+  double block(Index at, int size, double divisor) const {
     float z_copy[block_size];
     float t_copy[block_size];
     float slope_copy[block_size];
     float loss_copy[block_size];
-    float pos_weight[block_size];
-    float neg_weight[block_size];
+    float pos[block_size];
+    float neg[block_size];
     const float* z = z_.block(at, size, z_copy);
+    const float* const t = t_.block(at, size, t_copy);
     BinaryTerms terms = rule_.terms();
-    terms.scale = float(scale);
+    terms.divisor = float(divisor);
     if (rule_.weighted()) {
       if (z != z_copy) std::copy_n(z, size, z_copy);
       z = z_copy;
-      terms.pos_weight = pos_weight;
-      terms.neg_weight = neg_weight;
+      terms.pos = pos;
+      terms.neg = neg;
       int j = 0;
       for_coefficients<by_rows<Logits>>(rows_, classes_, at, at + size, [&](Index i, Index k) {
         const bool absent = rule_.absent(i, k);
         const double weight = absent ? 0.0 : rule_.weight(i, k);
-        pos_weight[j] = float(weight * rule_.pos_weight(k));
-        neg_weight[j] = float(weight);
+        pos[j] = float(weight * rule_.pos(t[j], k));
+        neg[j] = float(weight * rule_.neg(t[j]));
         if (absent) z_copy[j] = 0;  // it may be NaN
         ++j;
       });
     }
     float* const slope = gradient_.block(at, slope_copy);
     float* const loss = losses_.block(at, loss_copy);
-    const double sum = kernels<BinaryTable>().binary(z, t_.block(at, size, t_copy), size, terms, slope, loss);
+    const double sum = kernels<BinaryTable>().binary(z, t, size, terms, slope, loss);
     gradient_.done(at, size, slope_copy);
     losses_.done(at, size, loss_copy);
     return sum;
@@ -193,7 +194,7 @@ auto element_losses(const Logits& logits, const Targets& targets, const Rule& ru
     if constexpr (has_element_kernels<Logits> && has_element_kernels<Targets> && requires { rule.terms(); }) {
       if (rule.by_kernel() && instruction_set() != InstructionSet::portable) {
         const BinaryBlocks blocks(logits, targets, rule, gradient, losses);
-        return total([&](Index begin, Index end) { return blocks.run(begin, end, 1 / divisor); });
+        return total([&](Index begin, Index end) { return blocks.run(begin, end, divisor); });
       }
     }
     const ElementLoop<W, Logits, Targets, Rule, Gradient, std::remove_reference_t<decltype(losses)>> loop(

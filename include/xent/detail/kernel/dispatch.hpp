@@ -143,14 +143,13 @@ struct DenseGradientTable {
   void (*bare_gradient)(const DenseRows& rows, const DenseStrip& strip);
 };
 
-/// What the kernel of the binary cross-entropy is told about a block of elements: targets become kept t + even, slopes are
-/// multiplied by `scale`, and both sides have their weights, or none has.
+/// What the kernel of the binary cross-entropy is told about a block of elements: what their targets are smoothed by, or the
+/// weights of both sides themselves, and what slopes are divided by.
 struct BinaryTerms {
-  float kept = 1;
-  float even = 0;
-  float scale = 1;
-  const float* pos_weight = nullptr;
-  const float* neg_weight = nullptr;
+  float smoothing = 0;
+  float divisor = 1;
+  const float* pos = nullptr;
+  const float* neg = nullptr;
 };
 
 /// The kernels for single elements in float, see elements.inl.

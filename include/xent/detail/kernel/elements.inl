@@ -21,13 +21,14 @@ struct ElementKernels {
     for (std::ptrdiff_t k = i; k < size; ++k) out[k] = rest[k - i];
   }
 
-  /// The binary cross-entropy, see BinaryLoss, of logits z and targets t with the weights that `terms` says: the sum of the
-  /// losses. They are written to `loss` and their derivatives times the scale to `slope`, where these are not null.
+  /// The binary cross-entropy, see BinaryLoss, of logits z and targets t on the terms given: the sum of the losses. They are
+  /// written to `loss` and their derivatives by the divisor to `slope`, where these are not null.
   static double binary(const float* z, const float* t, int size, const BinaryTerms& terms, float* slope, float* loss) {
     Total<float, bytes> total;  // each by itself: a few losses may be more than the largest float
     int i = 0;
     for (; i + L::count <= size; i += L::count) {
-      total.add(losses(z + i, t + i, i, terms, slope == nullptr ? nullptr : slope + i, loss == nullptr ? nullptr : loss + i));
+      total.add(
+          losses(z + i, t + i, i, terms, slope == nullptr ? nullptr : slope + i, loss == nullptr ? nullptr : loss + i));
     }
     if (i < size) {
       float rest[4][std::size_t(L::count)] = {};  // logits, targets, slopes, losses
@@ -46,25 +47,29 @@ struct ElementKernels {
   }
 
  private:
-  /// exp(-x) for x >= 0; 0 where that is not a normal number.
-  [[gnu::always_inline]] static Reg exp_of_minus(Reg x) {
-    const Reg n = L::round(x * -K::log2_e);
-    const Reg unit = L::power_of_2(n + K::to_exponent);
-    return x > 87.33654f ? Reg{} : L::exp_rest(L::reduced(-x, n)) * unit + unit;
-  }
+  /// e = exp(-x) for x >= 0; 0 where that is not a normal number, elsewhere unit + unit rest.
+  struct ExpOfMinus {
+    Reg unit, rest, e;
 
-  /// log(1 + x) for x in [0, 1]
-  [[gnu::always_inline]] static Reg log1p(Reg x) { return x * x * L::polynomial(K::log1p, x) + x; }
+    [[gnu::always_inline]] explicit ExpOfMinus(Reg x) {
+      const Reg n = L::round(x * -K::log2_e);
+      unit = L::power_of_2(n + K::to_exponent);
+      rest = L::exp_rest(L::reduced(-x, n));
+      e = x > 87.33654f ? Reg{} : rest * unit + unit;
+    }
+
+    /// log(1 + e)
+    [[gnu::always_inline]] Reg log1p() const { return e * e * L::polynomial(K::log1p, e) + e; }
+  };
 
   template <Function f>
   [[gnu::always_inline]] static Reg value(Reg z) {
-    const Reg magnitude = L::magnitude(z);
-    const Reg e = exp_of_minus(magnitude);
+    const ExpOfMinus exp(L::magnitude(z));
     if constexpr (f == Function::sigmoid) {
-      return (z < 0.0f ? e : L::set(1.0f)) / (e + 1.0f);  // e is NaN where z is
+      return (z < 0.0f ? exp.e : L::set(1.0f)) / (exp.e + 1.0f);  // NaN where z is
     } else {
       const Reg x = f == Function::softplus ? z : -z;
-      const Reg result = (x > 0.0f ? x : Reg{}) + log1p(e);
+      const Reg result = (x > 0.0f ? x : Reg{}) + exp.log1p();
       return f == Function::softplus ? result : -result;
     }
   }
@@ -72,23 +77,28 @@ struct ElementKernels {
   [[gnu::always_inline]] static Reg losses(const float* logit, const float* target, int i, const BinaryTerms& terms,
                                            float* slope, float* loss) {
     const Reg z = L::load(logit);
-    const Reg t = L::load(target);
-    Reg pos = t * terms.kept + terms.even;
-    Reg neg = (1.0f - t) * terms.kept + terms.even;
-    if (terms.pos_weight != nullptr) pos = pos * L::load(terms.pos_weight + i);
-    if (terms.neg_weight != nullptr) neg = neg * L::load(terms.neg_weight + i);
+    Reg pos, neg;
+    if (terms.pos != nullptr) {
+      pos = L::load(terms.pos + i);
+      neg = L::load(terms.neg + i);
+    } else {
+      const Reg t = L::load(target);
+      pos = t + (0.5f - t) * terms.smoothing;
+      neg = (1.0f - t) + (t - 0.5f) * terms.smoothing;
+    }
     const auto mirrored = z < 0.0f;
     const Reg magnitude = L::magnitude(z);
     const Reg opposing = mirrored ? pos : neg;
-    const Reg e = exp_of_minus(magnitude);
+    const ExpOfMinus exp(magnitude);
     // pos + neg does not change with the side, so that the mirrored problem has the same bits at z = 0 too.
     const Reg far = opposing == 0.0f ? Reg{} : opposing * magnitude;
-    const Reg value = (pos + neg) * log1p(e) + far;
+    const Reg value = (pos + neg) * exp.log1p() + far;
     if (loss != nullptr) L::store(loss, value);
     if (slope != nullptr) {
-      const Reg scale = L::set(terms.scale);
-      const Reg agreeing = mirrored ? neg : pos;
-      L::store(slope, (mirrored ? -scale : scale) * ((opposing - agreeing * e) / (e + 1.0f)));
+      const Reg divisor = mirrored ? L::set(-terms.divisor) : L::set(terms.divisor);
+      const Reg unit = (mirrored ? neg : pos) * exp.unit;  // exact, so that agreeing e is rounded only once
+      const Reg near = exp.e == 0.0f ? Reg{} : unit * exp.rest + unit;
+      L::store(slope, (opposing - near) / (exp.e * divisor + divisor));
     }
     return value;
   }

@@ -45,7 +45,8 @@ X less(X x, Y first, Y second) {
 
 /// Doubles of floats; g++ 12 needs four instructions where there is one.
 template <int bytes>
-[[gnu::always_inline]] inline typename VectorOf<double, bytes>::type widened(typename VectorOf<float, bytes / 2>::type x) {
+[[gnu::always_inline]] inline typename VectorOf<double, bytes>::type widened(
+    typename VectorOf<float, bytes / 2>::type x) {
 #if defined(__x86_64__) && !defined(__clang__)
   if constexpr (bytes > 16) {
     typename VectorOf<double, bytes>::type wide;
@@ -112,6 +113,23 @@ struct Lanes {
       T most = x[0];
       for (int k = 1; k < count; ++k) most = x[k] > most ? x[k] : most;
       return most;
+    }
+  }
+
+  /// Neither inf nor NaN in any lane; by their bits, for -ffast-math knows neither.
+  static bool all_finite(Reg x) {
+    constexpr Word least = Word(1) << K::mantissa_bits;  // carries the exponent of these into the sign
+    return !any_sign(reinterpret_cast<Bits>(magnitude(x)) + least);
+  }
+  static bool any_sign(Bits x) {
+    if constexpr (bytes > 16) {
+      typename Lanes<T, bytes / 2>::Bits half[2];
+      __builtin_memcpy(half, &x, sizeof(x));
+      return Lanes<T, bytes / 2>::any_sign(half[0] | half[1]);
+    } else {
+      std::uint64_t word[2];
+      __builtin_memcpy(word, &x, sizeof(x));
+      return ((word[0] | word[1]) & (sizeof(T) == 4 ? 0x8000000080000000u : 0x8000000000000000u)) != 0;
     }
   }
 
@@ -270,7 +288,9 @@ struct ForFloat {
   using Reg = typename L::Reg;
 
   /// exp(r) for |r| <= ln(2) / 2
-  [[gnu::always_inline]] static Reg exp_of_rest(Reg r) { return r * r * L::polynomial(K::short_polynomial, r) + r + 1.0; }
+  [[gnu::always_inline]] static Reg exp_of_rest(Reg r) {
+    return r * r * L::polynomial(K::short_polynomial, r) + r + 1.0;
+  }
 
   /// exp(-x) for x >= 0; beyond 708 that of 708, which is no more than 0 to a float.
   [[gnu::always_inline]] static Reg exp_of_minus(Reg x) {
@@ -299,7 +319,8 @@ struct RowTails {
   using L = Lanes<double, bytes>;
   using Reg = typename L::Reg;
 
-  Reg unit, tail, log_sum;  // unit is the kernel's unit of exponentials in exp(max), tail and log_sum as in RowPartition
+  Reg unit, tail,
+      log_sum;  // unit is the kernel's unit of exponentials in exp(max), tail and log_sum as in RowPartition
 
   template <class T>
   [[gnu::always_inline]] RowTails(const T* max, const T* moved, const T* exponent, const T* equal, Reg sum) {

@@ -50,12 +50,7 @@ struct RowPass {
   std::ptrdiff_t ahead;
 
   RowPass(T max, std::ptrdiff_t distance)
-      : exp(L::set(max)),
-        maximum(L::set(max)),
-        equal(Reg{}),
-        tops(Reg{}),
-        lost(Reg{}),
-        ahead(distance) {}
+      : exp(L::set(max)), maximum(L::set(max)), equal(Reg{}), tops(Reg{}), lost(Reg{}), ahead(distance) {}
 
   /// A block without the maximum.
   template <int at = 0>
@@ -132,7 +127,8 @@ struct RowSums {
 
   /// The row's sum; its exponentials are written to `kept`, which may be z or null. next_top becomes that of `next`, as long
   /// a row, which is read before anything is written over it.
-  static RowSum sum(const T* z, std::ptrdiff_t size, const RowTop<T>& top, T* kept, const T* next, RowTop<T>& next_top) {
+  static RowSum sum(const T* z, std::ptrdiff_t size, const RowTop<T>& top, T* kept, const T* next,
+                    RowTop<T>& next_top) {
     alignas(64) T unwanted[std::size_t(block)];
     T* const out = kept != nullptr ? kept : unwanted;
     const std::ptrdiff_t step = kept != nullptr ? 1 : 0;
@@ -234,5 +230,4 @@ struct RowKernels {
     }
     L::store(out + size - L::count, last);
   }
-
 };

@@ -125,8 +125,8 @@ struct StripKernels {
   }
 
   /// out = exp(z) * first * second in the units of the sums, from the logits once more.
-  static void multiples(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const T* max, const T* first,
-                        const T* second, T* out, std::ptrdiff_t out_stride) {
+  static void multiples(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const T* max,
+                        const T* first, const T* second, T* out, std::ptrdiff_t out_stride) {
     for (std::ptrdiff_t k = 0; k < classes; k += K::tree) {
       const int block = classes - k < K::tree ? int(classes - k) : K::tree;
       const T* const in = z + k * stride;
@@ -161,8 +161,8 @@ struct StripKernels {
   /// What the sums say of each row and of one logit z in it, with its coefficient b: loss b nll, gradient b p_k, and at z
   /// -b (1 - p), all but the loss times `scale`; then `shape` has its say. In double, for logits in float; `gradient` says
   /// whether that is wanted too.
-  static void outcomes(const Strip<T>& strip, int rows, const T* z, const double* b, const LossShape& shape, double scale,
-                       bool gradient, StripOutcomes<T>& out) {
+  static void outcomes(const Strip<T>& strip, int rows, const T* z, const double* b, const LossShape& shape,
+                       double scale, bool gradient, StripOutcomes<T>& out) {
     for (int row = 0; row < rows; row += Wide::count) {
       D sum = Wide::load(strip.sum + row);
       if (sizeof(T) == sizeof(double)) sum += Wide::load(strip.lost + row);
@@ -310,8 +310,9 @@ struct StripSums {
       const D equal = Wide::load_wider(strip.equal + row);
       const D sum = Wide::load(strip.sum + row);
       const D power = Wide::load_wider(exponent + row) - Wide::load_wider(strip.exponent + row);
-      const D unit = ForFloat<bytes>::exp_of_minus(Wide::load_wider(strip.moved + row) - Wide::load_wider(moved + row)) *
-                     Wide::power_of_2(power + ExpConstants<double>::to_exponent);
+      const D unit =
+          ForFloat<bytes>::exp_of_minus(Wide::load_wider(strip.moved + row) - Wide::load_wider(moved + row)) *
+          Wide::power_of_2(power + ExpConstants<double>::to_exponent);
       const D exp_of_from = Wide::load_wider(top + row) + Wide::load_wider(lost + row);
       const D all = (sum + equal * exp_of_from) * unit;
       Wide::store(strip.sum + row, raised ? (empty ? sum : all) : sum);

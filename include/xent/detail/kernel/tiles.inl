@@ -124,8 +124,8 @@ struct TileKernels {
   /// The low (or high) halves of each block of a and b, interleaved.
   template <int half, int... i>
   static Reg interleave(Reg a, Reg b, std::integer_sequence<int, i...>) {
-    return __builtin_shufflevector(
-        a, b, (i / block * block + half * (block / 2) + i % block / 2 + i % 2 * L::count)...);
+    return __builtin_shufflevector(a, b,
+                                   (i / block * block + half * (block / 2) + i % block / 2 + i % 2 * L::count)...);
   }
   static Reg low(Reg a, Reg b) { return interleave<0>(a, b, std::make_integer_sequence<int, L::count>()); }
   static Reg high(Reg a, Reg b) { return interleave<1>(a, b, std::make_integer_sequence<int, L::count>()); }
