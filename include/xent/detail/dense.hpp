@@ -144,8 +144,11 @@ class DenseWork {
     if constexpr (strips) {
       kernels<StripTable<float>>().maximum(rows_.z, rows_.z_stride, rows_.classes, rows_.rows, strip_.max);
     } else if (rows_.classes >= least_row_classes) {
-      strip_.max[0] = kernels<RowMaximumTable<float>>().maximum(rows_.z, rows_.classes).max;
+      const RowTop<float> top = kernels<RowMaximumTable<float>>().maximum(rows_.z, rows_.classes);
+      strip_.max[0] = top.max;
+      strip_.top = top.block;
     } else {
+      strip_.top = -1;
       strip_.max[0] = -infinity<float>();
       for (Index k = 0; k < rows_.classes; ++k) strip_.max[0] = std::max(strip_.max[0], logit(0, k));
     }

@@ -202,8 +202,8 @@ struct DenseLabel {
   double coefficient = 0;
 };
 
-/// The loss of row j of a strip after its sums. Fills in what the gradient needs, and says apart what it is at the label.
-template <class Rule>
+/// The loss of row j of a strip after its sums. For a gradient, fills in what that needs, and says apart what it is at the label.
+template <bool with_gradient, class Rule>
 double dense_outcome(DenseStrip& s, int j, Index i, double sample_weight, const DenseLabel& label, const Rule& rule,
                      double divisor, double& at_label) {
   const double max = s.max[j];
@@ -215,6 +215,7 @@ double dense_outcome(DenseStrip& s, int j, Index i, double sample_weight, const 
   const double leading = s.leading[j] + (leads ? label.more : 0.0);
   const double cross_entropy = sample_weight * (loss + (others + leading) * s.log_sum[j]);
   const RowOutcome<double> outcome = rule({max + s.log_sum[j], 0, 0, 0}, i, cross_entropy);
+  if (!with_gradient) return outcome.loss;
   const double scale = sample_weight * outcome.scale / divisor;
   const double share = scale / (1 + tail);
   const double rest = others + outcome.surplus / sample_weight;
@@ -265,7 +266,8 @@ void dense_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
         label[j].more = w * (1 - terms.smoothing());
         label[j].coefficient = label[j].more + even;
       }
-      loss[j] = dense_outcome(work.strip(), j, i, terms.sample_weight(i), label[j], rule, divisor, at_label[j]);
+      loss[j] = dense_outcome<with_gradient>(work.strip(), j, i, terms.sample_weight(i), label[j], rule, divisor,
+                                             at_label[j]);
     }
     take(first, rows, loss);
     if constexpr (with_gradient) {

@@ -108,6 +108,7 @@ struct DenseRows {
 /// What the passes over them are told, and what they find.
 struct DenseStrip {
   alignas(64) float max[strip_rows];
+  std::ptrdiff_t top;  // of a row by itself, see RowTop
   alignas(64) float kept[strip_rows];
   alignas(64) float even[strip_rows];
   alignas(64) float unmasked[strip_rows];  // the number of logits that are not -inf

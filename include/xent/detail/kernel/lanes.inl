@@ -21,10 +21,10 @@ inline void hide([[maybe_unused]] Reg& x) {
 /// Asks for what stands `ahead` scalars after p, wherever that is: into the second cache, or the nearest.
 /// Inlined, for g++ takes calls for useless that do nothing else.
 enum class Cache { second = 2, nearest = 3 };
-template <Cache cache, class T>
+template <Cache cache, bool to_write = false, class T>
 [[gnu::always_inline]] inline void prefetch(const T* p, std::ptrdiff_t ahead) {
   const auto address = reinterpret_cast<std::uintptr_t>(p) + std::uintptr_t(ahead) * sizeof(T);
-  __builtin_prefetch(reinterpret_cast<const void*>(address), 0, int(cache));
+  __builtin_prefetch(reinterpret_cast<const void*>(address), int(to_write), int(cache));
 }
 
 /// x * first * second, one after the other.
@@ -251,32 +251,11 @@ struct Total {
       sum = s;
     }
   }
-};
 
-/// A total of b (max - z), of floats, each exact: the difference of two large ones may be no float.
-template <int bytes>
-struct MarginTotal : Total<float, bytes> {
-  using Reg = typename Total<float, bytes>::Reg;
-  using Wide = typename Total<float, bytes>::Wide;
-  using Halves = typename Lanes<float, bytes>::Halves;
-
-  Wide low_max, high_max;
-
-  explicit MarginTotal(Reg max) {
-    const Halves half(max);
-    low_max = widened<bytes>(half.low);
-    high_max = widened<bytes>(half.high);
-  }
-
-  [[gnu::always_inline]] void add_margins(Reg z) {
-    const Halves half(z);
-    this->sum += low_max - widened<bytes>(half.low);
-    this->other += high_max - widened<bytes>(half.high);
-  }
-  [[gnu::always_inline]] void add_margins(Reg z, Reg b) {
-    const Halves half(z), factor(b);
-    this->sum += widened<bytes>(factor.low) * (low_max - widened<bytes>(half.low));
-    this->other += widened<bytes>(factor.high) * (high_max - widened<bytes>(half.high));
+  /// Of float: another total, times a factor.
+  void add(const Total& x, double factor = 1) {
+    sum += x.sum * factor;
+    other += x.other * factor;
   }
 };
 
