@@ -115,24 +115,22 @@ class DenseWork {
       strip_.kept[j] = kept;
       strip_.even[j] = bare_ || smoothing == 0 ? 0.0f : smoothing / strip_.unmasked[j];
     }
-    if (!bare_) return kernels_.sums(rows_, strip_);
-    kernels_.bare_sums(rows_, strip_);
-    for (int j = 0; j < rows_.rows; ++j) {
-      const float even = strip_.even[j] = smoothing / strip_.unmasked[j];
-      strip_.loss[j] *= even;
-      strip_.others[j] = double(strip_.unmasked[j] - strip_.equal[j]) * even;
-      strip_.leading[j] = double(strip_.equal[j]) * even;
-    }
+    (bare_ ? kernels_.bare_sums : kernels_.sums)(rows_, strip_);
   }
 
-  /// Writes the gradient of all rows; class label[j] of row j, where it is not negative, gets at_label[j] instead.
-  void write_gradient(const Index* label, const double* at_label) {
+  /// The losses, in the strip, and all that the gradient needs, multiplied by `scale`.
+  void find_outcomes(double smoothing, bool z_loss, double scale) {
+    kernels<DenseOutcomeTable>().outcomes(strip_, rows_.rows, {smoothing, bare_, 1 - smoothing, z_loss, scale, writes});
+  }
+
+  /// Writes the gradient of all rows; class label[j] of row j, where it is not negative, gets what is its own instead.
+  void write_gradient(const Index* label) {
     if constexpr (writes) {
       const auto& output = kernels<DenseGradientTable<!strips>>();
       (bare_ ? output.bare_gradient : output.gradient)(rows_, strip_);
       for (int j = 0; j < rows_.rows; ++j) {
         if constexpr (copies) unpack(logits_.scratch() + j, logits_.stride(), out_row(j));
-        if (label[j] >= 0) out_row(j)[label[j]] = narrow<typename Out::Scalar>(at_label[j]);
+        if (label[j] >= 0) out_row(j)[label[j]] = narrow<typename Out::Scalar>(strip_.at_label[j]);
       }
     }
   }

@@ -19,7 +19,6 @@
 #include <xent/reduction.hpp>
 
 #include <algorithm>  // std::fill_n, std::min
-#include <cmath>      // std::exp
 #include <type_traits>
 
 namespace xent::detail {
@@ -194,88 +193,39 @@ decltype(auto) reader_of(const Terms& terms) {
   }
 }
 
-/// A label in rows of dense coefficients: its logit, and what its class has beyond the others', and in all.
-struct DenseLabel {
-  Index k = -1;  // or no label
-  double logit = 0;
-  double more = 0;
-  double coefficient = 0;
-};
-
-/// The loss of row j of a strip after its sums. For a gradient, fills in what that needs, and says apart what it is at the label.
-template <bool with_gradient, class Rule>
-double dense_outcome(DenseStrip& s, int j, Index i, double sample_weight, const DenseLabel& label, const Rule& rule,
-                     double divisor, double& at_label) {
-  const double max = s.max[j];
-  const double tail = s.tail[j];
-  if (!is_finite(max) || is_nan(tail)) return quiet_nan<double>();
-  const bool leads = label.k >= 0 && label.logit == max;
-  const double loss = s.loss[j] + (label.more == 0 ? 0.0 : label.more * (max - label.logit));
-  const double others = s.others[j] + (leads ? 0.0 : label.more);
-  const double leading = s.leading[j] + (leads ? label.more : 0.0);
-  const double cross_entropy = sample_weight * (loss + (others + leading) * s.log_sum[j]);
-  const RowOutcome<double> outcome = rule({max + s.log_sum[j], 0, 0, 0}, i, cross_entropy);
-  if (!with_gradient) return outcome.loss;
-  const double scale = sample_weight * outcome.scale / divisor;
-  const double share = scale / (1 + tail);
-  const double rest = others + outcome.surplus / sample_weight;
-  const Factor<float> parts((rest + leading) * share * s.unit[j]);
-  s.first[j] = parts.first;
-  s.second[j] = parts.second;
-  s.scale[j] = float(scale);
-  s.rest[j] = float(rest);
-  s.led[j] = float(leading);
-  s.share[j] = float(share);
-  s.beside[j] = float(share * tail);
-  if (label.k >= 0) {
-    const double b = label.coefficient;
-    at_label = leads ? share * (rest + (leading - b) - b * tail)
-                     : share * (rest + leading) * std::exp(label.logit - max) - scale * b;
-  }
-  return outcome.loss;
-}
-
 /// The losses of rows [begin, end) with a coefficient for each class.
 template <bool sample, class Work, class Gradient, class Terms, class Rule, class Take>
 void dense_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule& rule, Index begin, Index end,
                   double divisor, const Take& take) {
   constexpr bool has_labels = requires { terms.label(begin); };
-  constexpr bool with_gradient = !std::is_same_v<Gradient, NoGradient>;
-  DenseLabel label[strip_rows];
-  Index index[strip_rows];
-  double loss[strip_rows];
-  double at_label[strip_rows] = {};
+  constexpr Index none = -1;
+  DenseStrip& strip = work.strip();
+  Index label[strip_rows];
   for (Index first = begin; first < end; first += work.most_rows()) {
     const int rows = int(std::min(end - first, Index(work.most_rows())));
     work.load(first, rows);
     for (int j = 0; j < rows; ++j) {
-      if constexpr (has_labels) {
-        const Index k = terms.absent(first + j) ? -1 : terms.label(first + j);
-        label[j] = k < 0 ? DenseLabel{} : DenseLabel{k, work.logit(j, k)};
-      }
-      index[j] = label[j].k;
+      const Index i = first + j;
+      const bool absent = terms.absent(i);
+      label[j] = none;
+      if constexpr (has_labels) label[j] = absent ? none : terms.label(i);
+      strip.logit[j] = label[j] == none ? 0.0f : work.logit(j, label[j]);
+      strip.label_weight[j] = label[j] == none ? 0.0 : weight_at<double>(terms.class_weights(), label[j]);
+      strip.sample_weight[j] = absent ? 0.0 : terms.sample_weight(i);
+      if (!rule.plain()) strip.z_loss[j] = absent ? 0.0 : rule.z_loss_of(i);
     }
     work.sum(float(terms.kept()), float(terms.smoothing()));
+    work.find_outcomes(terms.smoothing(), !rule.plain(), 1 / divisor);
     for (int j = 0; j < rows; ++j) {
-      const Index i = first + j;
-      loss[j] = 0;
-      if (terms.absent(i)) continue;
-      if constexpr (has_labels) {
-        const float w = weight_at<float>(terms.class_weights(), label[j].k);
-        const float even = label[j].logit > -infinity<double>() ? w * work.strip().even[j] : 0.0f;  // as the kernels do
-        label[j].more = w * (1 - terms.smoothing());
-        label[j].coefficient = label[j].more + even;
-      }
-      loss[j] = dense_outcome<with_gradient>(work.strip(), j, i, terms.sample_weight(i), label[j], rule, divisor,
-                                             at_label[j]);
+      if (terms.absent(first + j)) strip.loss[j] = 0;
     }
-    take(first, rows, loss);
-    if constexpr (with_gradient) {
-      work.write_gradient(index, at_label);
+    take(first, rows, strip.loss);
+    if constexpr (!std::is_same_v<Gradient, NoGradient>) {
+      work.write_gradient(label);
       for (int j = 0; j < rows; ++j) {
         if (terms.absent(first + j)) {
           fill(cells<sample>(gradient).row(first + j), 0.0);
-        } else if (is_nan(loss[j])) {
+        } else if (is_nan(strip.loss[j])) {
           fill(cells<sample>(gradient).row(first + j), quiet_nan<double>());
         }
       }
@@ -335,7 +285,7 @@ auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, 
   const auto& targets = targets_of(terms);
   const auto& reader = reader_of(terms);
   using Targets = std::remove_cvref_t<decltype(targets)>;
-  if constexpr (has_dense_kernels<Logits, Targets>()) {
+  if constexpr (has_dense_kernels<Logits, Targets>() && !Rule::may_magnify) {
     const Way way = dense_way_of<Logits, Targets, Gradient>(classes);
     const float* const weights = terms.class_weights().empty() ? nullptr : &terms.class_weights()[0];
     const Index grain = grain_of<columns_in_place<Logits, Targets, Gradient>>(way, classes);

@@ -349,6 +349,62 @@ struct DenseSums {
   }
 };
 
+/// What the sums say of the rows: their losses, and what the gradient is made of. In double, a row in each lane.
+template <int bytes>
+struct DenseOutcomes {
+  using L = Lanes<double, bytes>;
+  using Reg = typename L::Reg;
+
+  static void outcomes(DenseStrip& s, int rows, const DenseTerms& terms) {
+    for (int row = 0; row < rows; row += L::count) {
+      const RowTails<bytes> tails(s.max + row, s.moved + row, s.exponent + row, s.equal + row, L::load(s.exps + row));
+      Reg loss = L::load(s.loss + row);
+      Reg others = L::load(s.others + row);
+      Reg leading = L::load(s.leading + row);
+      Reg even = L::load_wider(s.even + row);
+      if (terms.bare) {
+        const Reg equal = L::load_wider(s.equal + row);
+        const Reg unmasked = L::load_wider(s.unmasked + row);
+        even = terms.smoothing / unmasked;
+        loss *= even;
+        others = (unmasked - equal) * even;
+        leading = equal * even;
+        L::store_narrower(s.even + row, even);
+      }
+      const Reg max = L::load_wider(s.max + row);
+      const Reg logit = L::load_wider(s.logit + row);
+      const Reg label_weight = L::load(s.label_weight + row);
+      const Reg weight = L::load(s.sample_weight + row);
+      const Reg margin = max - logit;
+      const auto leads = margin == 0.0;
+      const Reg more = label_weight * terms.label_share;  // what the label has beyond the others
+      loss += more == 0.0 ? Reg{} : more * margin;
+      others += leads ? Reg{} : more;
+      leading += leads ? more : Reg{};
+      const Reg logsumexp = max + tails.log_sum;
+      const Reg z_loss = terms.z_loss ? L::load(s.z_loss + row) * logsumexp : Reg{};
+      const Reg poison = (max - max) + (tails.tail - tails.tail);  // NaN where the row is not regular
+      loss = weight * (loss + (others + leading) * tails.log_sum) + z_loss * logsumexp;
+      L::store(s.loss + row, loss + poison);
+      if (!terms.gradient) continue;
+      const Reg scale = weight * terms.scale;
+      const Reg share = scale / (tails.tail + 1.0);
+      const Reg rest = others + (weight == 0.0 ? Reg{} : 2.0 * z_loss / weight);
+      put_factor<float, bytes>((rest + leading) * share * tails.unit, s.first + row, s.second + row);
+      L::store_narrower(s.scale + row, scale);
+      L::store_narrower(s.rest + row, rest);
+      L::store_narrower(s.led + row, leading);
+      L::store_narrower(s.share + row, share);
+      L::store_narrower(s.beside + row, share * tails.tail);
+      Reg spread = label_weight * even;
+      if (!terms.bare) spread = widened<bytes>(__builtin_convertvector(spread, typename L::Narrow));  // as in the sums
+      const Reg b = more + (logit == -ExpConstants<double>::infinity ? Reg{} : spread);
+      const Reg elsewhere = (rest + leading) * share * ForFloat<bytes>::exp_of_minus(margin) - scale * b;
+      L::store(s.at_label + row, leads ? share * (rest + (leading - b) - b * tails.tail) : elsewhere);
+    }
+  }
+};
+
 /// scale (a p - b) in place of the exponentials; at the maximum, where that would cancel, scale ((a - b) p - b (1 - p)). With
 /// `bare` coefficients that is the label's business alone.
 template <int bytes, bool wide, bool bare>
@@ -442,7 +498,6 @@ struct DenseKernels {
 
   template <bool bare>
   static void sums(const DenseRows& rows, DenseStrip& strip) {
-    using Wide = Lanes<double, bytes>;
     for (int row = 0; row < rows.rows; row += L::count) {
       const Cells cells{rows, row};
       DenseSums<bytes, wide, bare> pass;
@@ -452,13 +507,6 @@ struct DenseKernels {
         pass.run_strip(cells, strip);
       }
       pass.finish(strip, cells);
-    }
-    for (int row = 0; row < rows.rows; row += Wide::count) {
-      const RowTails<bytes> tails(strip.max + row, strip.moved + row, strip.exponent + row, strip.equal + row,
-                                  Wide::load(strip.exps + row));
-      Wide::store(strip.unit + row, tails.unit);
-      Wide::store(strip.tail + row, tails.tail);
-      Wide::store(strip.log_sum + row, tails.log_sum);
     }
   }
 

@@ -111,15 +111,16 @@ struct DenseStrip {
   std::ptrdiff_t top;  // of a row by itself, see RowTop
   alignas(64) float kept[strip_rows];
   alignas(64) float even[strip_rows];
-  alignas(64) float unmasked[strip_rows];  // the number of logits that are not -inf
-  alignas(64) double exps[strip_rows];     // see RowSum
+  alignas(64) float unmasked[strip_rows];       // the number of logits that are not -inf
+  alignas(64) float logit[strip_rows];          // that of the label,
+  alignas(64) double label_weight[strip_rows];  // and its class weight; 0 where there is no label
+  alignas(64) double sample_weight[strip_rows];
+  alignas(64) double z_loss[strip_rows];
+  alignas(64) double exps[strip_rows];  // see RowSum
   alignas(64) float equal[strip_rows];
   alignas(64) float moved[strip_rows];
   alignas(64) float exponent[strip_rows];
-  alignas(64) double unit[strip_rows];  // see RowTails
-  alignas(64) double tail[strip_rows];
-  alignas(64) double log_sum[strip_rows];
-  alignas(64) double loss[strip_rows];     // the sum of b (max - z)
+  alignas(64) double loss[strip_rows];     // the sum of b (max - z), with `bare` coefficients of max - z; then the loss
   alignas(64) double others[strip_rows];   // the sum of b over all z < max
   alignas(64) double leading[strip_rows];  // the sum of b over all z = max
   alignas(64) float first[strip_rows];     // from a kept exponential to scale a p, see Factor, and for the gradient
@@ -129,6 +130,18 @@ struct DenseStrip {
   alignas(64) float led[strip_rows];     // `leading`
   alignas(64) float share[strip_rows];   // scale p at the maximum, p = 1 / (1 + tail)
   alignas(64) float beside[strip_rows];  // scale (1 - p) there
+  alignas(64) double at_label[strip_rows];
+};
+
+/// What all rows have in common: the smoothing, where their coefficients are `bare`, the share that is left to the label, and
+/// what gradients are multiplied by, if they are wanted.
+struct DenseTerms {
+  double smoothing;
+  bool bare;
+  double label_share;
+  bool z_loss;
+  double scale;
+  bool gradient;
 };
 
 /// The passes over one row, or over the rows of a strip.
@@ -137,6 +150,9 @@ struct DenseTable {
   void (*count)(const DenseRows& rows, DenseStrip& strip);
   void (*sums)(const DenseRows& rows, DenseStrip& strip);
   void (*bare_sums)(const DenseRows& rows, DenseStrip& strip);
+};
+struct DenseOutcomeTable {
+  void (*outcomes)(DenseStrip& strip, int rows, const DenseTerms& terms);
 };
 template <bool wide>
 struct DenseGradientTable {

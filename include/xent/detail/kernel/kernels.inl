@@ -58,6 +58,11 @@ struct TableOf<DenseTable<wide>, bytes> {
   static constexpr DenseTable<wide> value{&K::count, &K::template sums<false>, &K::template sums<true>};
 };
 
+template <int bytes>
+struct TableOf<DenseOutcomeTable, bytes> {
+  static constexpr DenseOutcomeTable value{&DenseOutcomes<bytes>::outcomes};
+};
+
 template <bool wide, int bytes>
 struct TableOf<DenseGradientTable<wide>, bytes> {
   using K = DenseKernels<bytes, wide>;

@@ -311,3 +311,14 @@ struct RowTails {
     log_sum = ForFloat<bytes>::log1p(tail);
   }
 };
+
+/// Factors in two parts, see Factor.
+template <class T, int bytes>
+void put_factor(typename Lanes<double, bytes>::Reg factor, T* first, T* second) {
+  using L = Lanes<double, bytes>;
+  constexpr double unlift = ExpConstants<T>::unlift;
+  constexpr double least = double(std::numeric_limits<T>::min()) / unlift;
+  const auto small = (factor < least) & (factor > -least);
+  L::store_narrower(first, small ? factor : factor * unlift);
+  L::store_narrower(second, small ? L::set(unlift) : L::set(1.0));
+}

@@ -190,7 +190,7 @@ struct StripKernels {
           scaled *= power * (slope + 1.0);
         }
         const D share = scale / (tail + 1.0);
-        put_factor((scaled + 2.0 * z_loss) * share * tails.unit, row, out);
+        put_factor<T, bytes>((scaled + 2.0 * z_loss) * share * tails.unit, out.first + row, out.second + row);
         Wide::store_narrower(out.at_label + row, (2.0 * z_loss * p - scaled * others) * share);
       }
       Wide::store(out.loss + row, loss + poison);
@@ -226,15 +226,6 @@ struct StripKernels {
     const D power = ForFloat<bytes>::exp_of_minus(gamma * ForFloat<bytes>::log1p(p / others));
     return others == 0.0 ? D{} : power;
   }
-
-  /// See Factor.
-  static void put_factor(D factor, int row, StripOutcomes<T>& out) {
-    const auto small = (factor < least) & (factor > -least);
-    Wide::store_narrower(out.first + row, small ? factor : factor * K::unlift);
-    Wide::store_narrower(out.second + row, small ? Wide::set(K::unlift) : Wide::set(1.0));
-  }
-
-  static constexpr double least = double(std::numeric_limits<T>::min()) / K::unlift;
 };
 
 template <class T, int bytes, bool careful>
