@@ -26,6 +26,9 @@ class FocalTerms : public LabelTerms<V, Labels, Scalar> {
  public:
   using LabelTerms<V, Labels, Scalar>::LabelTerms;
   V share(Index i) const { return this->sample_weight(i); }
+  void shares(Index first, int count, V* share) const {
+    for (int j = 0; j < count; ++j) share[j] = this->absent(first + j) ? V(0) : this->share(first + j);
+  }
 };
 
 /// With q = 1 - p_y the loss is q^gamma nll, its gradient f (p_k - [k = y]) with f = q^gamma (1 + gamma p_y nll / q):

@@ -139,7 +139,6 @@ template <bool sample, class Work, class Gradient, class Terms, class Rule, clas
 void label_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule& rule, Index begin, Index end,
                   const V& divisor, const Take& take) {
   constexpr bool with_gradient = !std::is_same_v<Gradient, NoGradient>;
-  constexpr Index absent = -1;
   Index label[strip_rows];
   V weight[strip_rows];
   V loss[strip_rows];
@@ -151,20 +150,15 @@ void label_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
     if (terms.plain()) {
       for (int j = 0; j < rows; ++j) label[j] = terms.label(first + j);
     } else {
-      for (int j = 0; j < rows; ++j) {
-        const bool missing = terms.absent(first + j);
-        complete = complete && !missing;
-        label[j] = missing ? absent : terms.label(first + j);
-        weight[j] = missing ? V(0) : terms.weight(first + j);
-      }
+      complete = terms.take(first, rows, label, weight);
     }
     work.find_losses(label, weight, rule, divisor, loss);
-    for (int j = 0; !complete && j < rows; ++j) loss[j] = label[j] == absent ? V(0) : loss[j];
+    for (int j = 0; !complete && j < rows; ++j) loss[j] = label[j] == no_label ? V(0) : loss[j];
     take(first, rows, loss);
     if constexpr (with_gradient) {
       work.write_gradient(label);
       for (int j = 0; j < rows; ++j) {
-        if (label[j] == absent)
+        if (label[j] == no_label)
           fill(cells<sample>(gradient).row(first + j), V(0));
         else if (is_nan(loss[j]))
           fill(cells<sample>(gradient).row(first + j), quiet_nan<V>());
@@ -198,7 +192,6 @@ template <bool sample, class Work, class Gradient, class Terms, class Rule, clas
 void dense_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule& rule, Index begin, Index end,
                   double divisor, const Take& take) {
   constexpr bool has_labels = requires { terms.label(begin); };
-  constexpr Index none = -1;
   DenseStrip& strip = work.strip();
   Index label[strip_rows];
   for (Index first = begin; first < end; first += work.most_rows()) {
@@ -207,10 +200,10 @@ void dense_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
     for (int j = 0; j < rows; ++j) {
       const Index i = first + j;
       const bool absent = terms.absent(i);
-      label[j] = none;
-      if constexpr (has_labels) label[j] = absent ? none : terms.label(i);
-      strip.logit[j] = label[j] == none ? 0.0f : work.logit(j, label[j]);
-      strip.label_weight[j] = label[j] == none ? 0.0 : weight_at<double>(terms.class_weights(), label[j]);
+      label[j] = no_label;
+      if constexpr (has_labels) label[j] = absent ? no_label : terms.label(i);
+      strip.logit[j] = label[j] == no_label ? 0.0f : work.logit(j, label[j]);
+      strip.label_weight[j] = label[j] == no_label ? 0.0 : weight_at<double>(terms.class_weights(), label[j]);
       strip.sample_weight[j] = absent ? 0.0 : terms.sample_weight(i);
       if (!rule.plain()) strip.z_loss[j] = absent ? 0.0 : rule.z_loss_of(i);
     }

@@ -60,6 +60,9 @@ V sum_of(const V* x, int count) {
   return total;
 }
 
+/// Of so many rows the shares in the divisor of a mean are asked for at a time.
+inline constexpr int most_shares = 64;
+
 /// What the sum of the losses is divided by.
 template <Reduction R, class V, class Terms>
 V mean_divisor(const Terms& terms, Index rows) {
@@ -69,12 +72,11 @@ V mean_divisor(const Terms& terms, Index rows) {
     if constexpr (requires { terms.plain(); }) {
       if (terms.plain()) return V(double(rows));
     }
-    constexpr Index batch = 64;
-    V share[std::size_t(batch)];
+    V share[std::size_t(most_shares)];
     Sum<V> total;
-    for (Index begin = 0; begin < rows; begin += batch) {
-      const int count = int(std::min(rows - begin, batch));
-      for (int j = 0; j < count; ++j) share[j] = terms.absent(begin + j) ? V(0) : terms.share(begin + j);
+    for (Index begin = 0; begin < rows; begin += most_shares) {
+      const int count = int(std::min(rows - begin, Index(most_shares)));
+      terms.shares(begin, count, share);
       total.add(sum_of(share, count));
     }
     return total.value();

@@ -4,6 +4,7 @@
 
 #include <xent/detail/access.hpp>
 #include <xent/detail/check.hpp>
+#include <xent/detail/reduce.hpp>
 #include <xent/detail/scalar.hpp>
 #include <xent/options.hpp>
 
@@ -15,6 +16,8 @@ template <class V, class Scalar>
 V weight_at(const WeightVector<Scalar>& weights, Index i) {
   return weights.empty() ? V(1) : V(widen(weights[i]));
 }
+
+inline constexpr Index no_label = -1;
 
 /// Rows that labels describe: coefficient s w_y (1 - e) at the label, and s w_k e / C' at every unmasked class.
 template <class V, class Labels, class Scalar>
@@ -36,6 +39,39 @@ class LabelTerms {
 
   /// Whether all rows count, and alike.
   bool plain() const { return !ignore_index_ && class_weights_.empty() && sample_weights_.empty(); }
+
+  /// The labels of some rows, of absent ones no_label, and what they add to the divisor of the mean. Whether all are there.
+  bool take(Index first, int count, Index* label, V* share) const {
+    const Index ignored = ignore_index_ ? *ignore_index_ : no_label;
+    bool absent = false;
+    for (int j = 0; j < count; ++j) {
+      const Index value = label_(first + j);
+      const bool match = value == ignored && can_equal<decltype(label_.raw(first))>(value);
+      label[j] = match ? no_label : value;
+      share[j] = match ? V(0) : V(1);
+      absent |= match;
+    }
+    const Scalar* const of_class = class_weights_.empty() ? nullptr : &class_weights_[0];
+    for (int j = 0; of_class != nullptr && j < count; ++j) {
+      share[j] = label[j] == no_label ? V(0) : V(widen(of_class[label[j]]));
+    }
+    const Scalar* const of_sample = sample_weights_.empty() ? nullptr : &sample_weights_[first];
+    for (int j = 0; of_sample != nullptr && j < count; ++j) {
+      const Scalar weight = of_sample[j];
+      label[j] = weight == Scalar(0) ? no_label : label[j];
+      absent |= weight == Scalar(0);
+      share[j] = share[j] * widen(weight);
+    }
+    return !absent;
+  }
+  void shares(Index first, int count, V* share) const {
+    Index label[most_shares];
+    if (ignore_index_ || !class_weights_.empty()) {
+      take(first, count, label, share);
+    } else {
+      for (int j = 0; j < count; ++j) share[j] = sample_weight(first + j);
+    }
+  }
 
   Index label(Index i) const { return label_(i); }
   V sample_weight(Index i) const { return weight_at<V>(sample_weights_, i); }
@@ -88,6 +124,9 @@ class TargetTerms {
 
   bool absent(Index i) const { return !sample_weights_.empty() && sample_weights_[i] == Scalar(0); }
   bool plain() const { return sample_weights_.empty(); }
+  void shares(Index first, int count, V* share) const {
+    for (int j = 0; j < count; ++j) share[j] = sample_weight(first + j);
+  }
   V sample_weight(Index i) const { return weight_at<V>(sample_weights_, i); }
   V share(Index i) const { return sample_weight(i); }
 
