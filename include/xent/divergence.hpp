@@ -46,10 +46,8 @@ void check_distributions(const char* function, const char* name, const T& probs)
 }
 
 /// Every row counts once.
-template <class W>
 struct EveryRow {
   bool absent(Index) const { return false; }
-  W share(Index) const { return W(1); }
 };
 
 /// The mean, sum or array of sum_k term(i, k) over the rows of an array like `shape`.
@@ -62,7 +60,7 @@ auto sum_rows(const T& shape, const Term& term) {
     return total.value();
   };
   return reduce_rows<R, ResultScalar<T>, V, threads_allowed<T>, RowResults<T>>(row_count(shape), class_count(shape),
-                                                                               EveryRow<V>{}, row_loss, [](Index) {});
+                                                                               EveryRow{}, row_loss, [](Index) {});
 }
 
 /// sum_rows of term(targets_ik, probs_ik), both checked.

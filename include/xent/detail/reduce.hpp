@@ -68,10 +68,10 @@ template <Reduction R, class V, class Terms>
 V mean_divisor(const Terms& terms, Index rows) {
   if constexpr (R != Reduction::mean) {
     return V(1);
+  } else if constexpr (!requires { terms.plain(); }) {
+    return V(double(rows));
   } else {
-    if constexpr (requires { terms.plain(); }) {
-      if (terms.plain()) return V(double(rows));
-    }
+    if (terms.plain()) return V(double(rows));
     V share[std::size_t(most_shares)];
     Sum<V> total;
     for (Index begin = 0; begin < rows; begin += most_shares) {
