@@ -92,10 +92,9 @@ struct SigmoidFocalRule {
 
   /// Without power and balance this is the plain loss, by its kernel, to the bit.
   bool by_kernel() const { return options.gamma == Scalar(0) && !options.alpha; }
-  bool weighted() const { return !sample_weights.empty(); }
-  V weight(Index i, Index k) const { return sample_weights(i, k); }
-  V pos(const V& target, Index) const { return target; }
-  V neg(const V& target) const { return V(1) - target; }
+  bool weighted() const { return !sample_weights.values().empty(); }
+  WeightVector<Scalar> pos_weights() const { return {}; }
+  WeightVector<Scalar> class_weights() const { return {}; }
   BinaryTerms terms() const { return {}; }
 
   V balance(const V& target) const {

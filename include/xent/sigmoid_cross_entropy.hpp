@@ -37,8 +37,10 @@ struct SigmoidRule {
   bool by_kernel() const { return true; }
   /// What the kernels need to know: whether elements have weights, and what all have in common.
   bool weighted() const {
-    return !sample_weights.empty() || !options.class_weights.empty() || !options.pos_weights.empty();
+    return !sample_weights.values().empty() || !options.class_weights.empty() || !options.pos_weights.empty();
   }
+  const WeightVector<Scalar>& pos_weights() const { return options.pos_weights; }
+  const WeightVector<Scalar>& class_weights() const { return options.class_weights; }
   BinaryTerms terms() const { return {.smoothing = static_cast<float>(widen(options.label_smoothing))}; }
 
   ElementOutcome<V> operator()(const W& z, const V& target, Index i, Index k) const {

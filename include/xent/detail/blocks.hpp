@@ -7,8 +7,9 @@
 #include <xent/detail/kernel/dispatch.hpp>
 #include <xent/detail/scalar.hpp>
 #include <xent/detail/ways.hpp>
+#include <xent/options.hpp>
 
-#include <algorithm>  // std::min
+#include <algorithm>  // std::copy_n, std::fill_n, std::min
 #include <type_traits>
 
 namespace xent::detail {
@@ -35,6 +36,14 @@ template <class T>
 inline constexpr bool has_element_kernels = std::is_same_v<KernelScalar<T>, float>;
 
 inline constexpr int block_size = 512;
+/// No register holds more.
+inline constexpr int block_unit = 16;
+
+/// So many elements make a block: whole rows, or columns, if they are short, so that blocks are alike.
+inline Index block_length(Index length) {
+  const Index unit = block_unit * length;
+  return length > 0 && unit <= block_size ? block_size / unit * unit : block_size;
+}
 
 /// The elements of an array in the order of `Like`, in blocks: where they stand in memory, otherwise in a copy.
 template <class T, class Like>
@@ -88,6 +97,57 @@ class ElementWriter {
   Index rows_;
   Index classes_;
   float* data_ = nullptr;
+};
+
+/// A weight for each element of a block, of a vector that has one for each row, or each class. Or a single one, or none.
+class BlockFactor {
+ public:
+  enum class Along { inner, outer };
+
+  /// `along`: whether the next element in memory has the next weight, or the one after `length` elements.
+  BlockFactor(const WeightVector<float>& weights, Along along, Index length)
+      : weights_(weights.empty() ? nullptr : &weights[0]),
+        size_(weights.size()),
+        along_(length == 1 ? Along::inner : along),
+        length_(length == 1 ? size_ : length) {}
+
+  /// The weights of the elements from `begin` on, or null.
+  const float* block(Index begin, int size) {
+    if (size_ == 0) return nullptr;
+    const Index phase = size_ == 1 ? 0 : along_ == Along::inner ? begin % length_ : begin;
+    if (phase == phase_ && size <= filled_) return factors_;  // blocks of whole rows are all alike
+    phase_ = phase;
+    filled_ = size;
+    if (size_ == 1) {
+      std::fill_n(factors_, size, weights_[0]);
+    } else {
+      fill(begin, size);
+    }
+    return factors_;
+  }
+
+ private:
+  void fill(Index begin, int size) {
+    for (int done = 0; done < size;) {
+      const Index outer = (begin + done) / length_;
+      const Index inner = (begin + done) - outer * length_;
+      const int count = int(std::min(Index(size - done), length_ - inner));
+      if (along_ == Along::inner) {
+        std::copy_n(weights_ + inner, count, factors_ + done);
+      } else {
+        std::fill_n(factors_ + done, count, weights_[outer]);
+      }
+      done += count;
+    }
+  }
+
+  const float* weights_;
+  Index size_;
+  Along along_;
+  Index length_;
+  Index phase_ = -1;
+  int filled_ = 0;
+  float factors_[block_size] = {};
 };
 
 }  // namespace xent::detail

@@ -20,19 +20,23 @@ class ElementWeights {
     check_sample_weights(function, weights, by_element_ ? logits.size() : row_count(logits));
   }
 
-  bool empty() const { return weights_.empty(); }
+  const WeightVector<Scalar>& values() const { return weights_; }
+  bool by_element() const { return by_element_; }
   bool absent(Index i, Index k) const { return !weights_.empty() && weights_[by_element_ ? k : i] == Scalar(0); }
   V operator()(Index i, Index k) const { return weight_at<V>(weights_, by_element_ ? k : i); }
 
+  bool any_zero() const { return count_zeros() > 0; }
+
   /// No element at all, or none that counts.
-  bool nothing() const {
-    for (Index i = 0; i < weights_.size(); ++i) {
-      if (weights_[i] != Scalar(0)) return size_ == 0;
-    }
-    return size_ == 0 || !weights_.empty();
-  }
+  bool nothing() const { return size_ == 0 || (!weights_.empty() && count_zeros() == weights_.size()); }
 
  private:
+  Index count_zeros() const {
+    Index zeros = 0;
+    for (Index i = 0; i < weights_.size(); ++i) zeros += weights_[i] == Scalar(0) ? 1 : 0;
+    return zeros;
+  }
+
   const WeightVector<Scalar>& weights_;
   bool by_element_;
   Index size_;

@@ -14,7 +14,7 @@
 
 #include <Eigen/Core>
 
-#include <algorithm>  // std::copy_n, std::min
+#include <algorithm>  // std::copy_n, std::fill_n, std::min
 #include <type_traits>
 
 namespace xent::detail {
@@ -83,19 +83,33 @@ class BinaryBlocks {
         z_(logits),
         t_(targets),
         gradient_(gradient),
-        losses_(losses) {}
+        losses_(losses),
+        complete_(!rule.sample_weights.any_zero()) {}
 
   /// The sum of the losses of the elements [begin, end); gradients are divided by `divisor`.
   Sum<double> run(Index begin, Index end, double divisor) const {
+    const Index length = by_rows<Logits> ? classes_ : rows_;
+    constexpr auto across = by_rows<Logits> ? BlockFactor::Along::inner : BlockFactor::Along::outer;
+    constexpr auto down = by_rows<Logits> ? BlockFactor::Along::outer : BlockFactor::Along::inner;
+    Factors factors{{rule_.pos_weights(), across, length},
+                    {rule_.class_weights(), across, length},
+                    {rule_.sample_weights.values(), rule_.sample_weights.by_element() ? across : down, length}};
+    const Index step = block_length(length);
     Sum<double> total;
-    for (Index at = begin; at < end; at += block_size) {
-      total.add(block(at, int(std::min(end - at, Index(block_size))), divisor));
+    for (Index at = begin; at < end; at += step) {
+      total.add(block(at, int(std::min(end - at, step)), divisor, factors));
     }
     return total;
   }
 
  private:
-  double block(Index at, int size, double divisor) const {
+  struct Factors {
+    BlockFactor pos;
+    BlockFactor of_class;
+    BlockFactor sample;
+  };
+
+  double block(Index at, int size, double divisor, Factors& factors) const {
     float z_copy[block_size];
     float t_copy[block_size];
     float slope_copy[block_size];
@@ -103,23 +117,21 @@ class BinaryBlocks {
     float pos[block_size];
     float neg[block_size];
     const float* z = z_.block(at, size, z_copy);
-    const float* const t = t_.block(at, size, t_copy);
+    const float* t = t_.block(at, size, t_copy);
     BinaryTerms terms = rule_.terms();
     terms.divisor = float(divisor);
     if (rule_.weighted()) {
-      if (z != z_copy) std::copy_n(z, size, z_copy);
-      z = z_copy;
+      const ElementFactors weights{factors.pos.block(at, size), factors.of_class.block(at, size),
+                                   factors.sample.block(at, size)};
+      if (size % block_unit != 0) {
+        if (t != t_copy) std::copy_n(t, size, t_copy);
+        std::fill_n(t_copy + size, block_unit - size % block_unit, 0.0f);
+        t = t_copy;
+      }
+      kernels<BinaryTable>().weigh(t, size, terms.smoothing, weights, pos, neg);
       terms.pos = pos;
       terms.neg = neg;
-      int j = 0;
-      for_coefficients<by_rows<Logits>>(rows_, classes_, at, at + size, [&](Index i, Index k) {
-        const bool absent = rule_.absent(i, k);
-        const double weight = absent ? 0.0 : rule_.weight(i, k);
-        pos[j] = float(weight * rule_.pos(t[j], k));
-        neg[j] = float(weight * rule_.neg(t[j]));
-        if (absent) z_copy[j] = 0;  // it may be NaN
-        ++j;
-      });
+      if (!complete_) z = without_absent(z, size, weights.sample, z_copy);
     }
     float* const slope = gradient_.block(at, slope_copy);
     float* const loss = losses_.block(at, loss_copy);
@@ -129,6 +141,12 @@ class BinaryBlocks {
     return sum;
   }
 
+  /// The logits, but 0 where the sample weight is, for they may be NaN.
+  static const float* without_absent(const float* z, int size, const float* sample, float* copy) {
+    for (int j = 0; j < size; ++j) copy[j] = sample[j] == 0 ? 0.0f : z[j];
+    return copy;
+  }
+
   const Rule& rule_;
   Index rows_;
   Index classes_;
@@ -136,6 +154,7 @@ class BinaryBlocks {
   ElementReader<Targets, Logits> t_;
   MaybeWriter<Gradient, Logits> gradient_;
   MaybeWriter<Losses, Logits> losses_;
+  bool complete_;
 };
 
 /// Every loss that stands on single elements: rule(z, t, i, k) gives the loss of an element and its derivative.

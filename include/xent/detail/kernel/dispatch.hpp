@@ -169,6 +169,13 @@ struct BinaryTerms {
   const float* neg = nullptr;
 };
 
+/// The factors of the elements of a block, each of them or null.
+struct ElementFactors {
+  const float* pos;
+  const float* of_class;
+  const float* sample;
+};
+
 /// The kernels for single elements in float, see elements.inl.
 struct MapTable {
   using Map = void (*)(const float* x, std::ptrdiff_t size, float* out);
@@ -178,6 +185,7 @@ struct MapTable {
 };
 struct BinaryTable {
   double (*binary)(const float* z, const float* t, int size, const BinaryTerms& terms, float* slope, float* loss);
+  void (*weigh)(const float* t, int size, float smoothing, const ElementFactors& factors, float* pos, float* neg);
 };
 
 // Code that depends on flags carries them in its name, so that a linker never takes one unit's for another's.

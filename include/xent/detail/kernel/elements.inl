@@ -46,6 +46,27 @@ struct ElementKernels {
     return Lanes<double, bytes>::sum(total.sum + total.other);
   }
 
+  /// The weights of both sides of targets t, rounded once. The arrays are read, and written, up to whole registers.
+  static void weigh(const float* t, int size, float smoothing, const ElementFactors& factors, float* pos, float* neg) {
+    using Wide = Lanes<double, bytes>;
+    for (int i = 0; i < size; i += Wide::count) {
+      const typename Wide::Reg target = Wide::load_wider(t + i);
+      typename Wide::Reg p = target + (0.5 - target) * double(smoothing);
+      typename Wide::Reg n = (1.0 - target) + (target - 0.5) * double(smoothing);
+      if (factors.pos != nullptr) p *= Wide::load_wider(factors.pos + i);
+      if (factors.of_class != nullptr) {
+        p *= Wide::load_wider(factors.of_class + i);
+        n *= Wide::load_wider(factors.of_class + i);
+      }
+      if (factors.sample != nullptr) {
+        p *= Wide::load_wider(factors.sample + i);
+        n *= Wide::load_wider(factors.sample + i);
+      }
+      Wide::store_narrower(pos + i, p);
+      Wide::store_narrower(neg + i, n);
+    }
+  }
+
  private:
   /// e = exp(-x) for x >= 0; 0 where that is not a normal number, elsewhere unit + unit rest.
   struct ExpOfMinus {

@@ -79,5 +79,5 @@ struct TableOf<MapTable, bytes> {
 
 template <int bytes>
 struct TableOf<BinaryTable, bytes> {
-  static constexpr BinaryTable value{&ElementKernels<bytes>::binary};
+  static constexpr BinaryTable value{&ElementKernels<bytes>::binary, &ElementKernels<bytes>::weigh};
 };
