@@ -139,6 +139,7 @@ class DenseWork {
   auto out_row(int j) const { return cells<is_sample<Logits>>(out_).row(begin_ + j); }
 
   void find_maxima() {
+    strip_.top = -1;
     if constexpr (strips) {
       kernels<StripTable<float>>().maximum(rows_.z, rows_.z_stride, rows_.classes, rows_.rows, strip_.max);
     } else if (rows_.classes >= least_row_classes) {
@@ -146,7 +147,6 @@ class DenseWork {
       strip_.max[0] = top.max;
       strip_.top = top.block;
     } else {
-      strip_.top = -1;
       strip_.max[0] = -infinity<float>();
       for (Index k = 0; k < rows_.classes; ++k) strip_.max[0] = std::max(strip_.max[0], logit(0, k));
     }
