@@ -280,7 +280,7 @@ struct DenseSums {
     }
   }
 
-  /// Over a row by itself. What stands in memory elsewhere is a call, so that all that is needed here is in registers.
+  /// Over a row by itself. What blocks leave is taken by a call, so that they can keep all they need in registers.
   [[gnu::always_inline]] void run_row(const DenseRows& rows, const DenseStrip& s) {
     alignas(64) float unwanted[std::size_t(L::count)];
     const DenseBlocks<bytes, bare> blocks({rows, 0}, s, unwanted);
