@@ -25,18 +25,22 @@ class ElementWeights {
   bool absent(Index i, Index k) const { return !weights_.empty() && weights_[by_element_ ? k : i] == Scalar(0); }
   V operator()(Index i, Index k) const { return weight_at<V>(weights_, by_element_ ? k : i); }
 
-  bool any_zero() const { return count_zeros() > 0; }
-
-  /// No element at all, or none that counts.
-  bool nothing() const { return size_ == 0 || (!weights_.empty() && count_zeros() == weights_.size()); }
-
- private:
-  Index count_zeros() const {
-    Index zeros = 0;
-    for (Index i = 0; i < weights_.size(); ++i) zeros += weights_[i] == Scalar(0) ? 1 : 0;
-    return zeros;
+  bool any_zero() const {
+    for (Index i = 0; i < weights_.size(); ++i) {
+      if (weights_[i] == Scalar(0)) return true;
+    }
+    return false;
   }
 
+  /// No element at all, or none that counts.
+  bool nothing() const {
+    for (Index i = 0; i < weights_.size(); ++i) {
+      if (weights_[i] != Scalar(0)) return size_ == 0;
+    }
+    return size_ == 0 || !weights_.empty();
+  }
+
+ private:
   const WeightVector<Scalar>& weights_;
   bool by_element_;
   Index size_;
