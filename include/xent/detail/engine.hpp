@@ -138,8 +138,8 @@ void with_work([[maybe_unused]] Way way, const Logits& logits, [[maybe_unused]] 
 template <bool sample, class Work, class Gradient, class Terms, class Rule, class V, class Take>
 void label_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule& rule, Index begin, Index end,
                   const V& divisor, const Take& take) {
-  constexpr bool with_gradient = !std::is_same_v<Gradient, NoGradient>;
   Index label[strip_rows];
+  int absent[strip_rows];
   V weight[strip_rows];
   V loss[strip_rows];
   std::fill_n(weight, strip_rows, V(1));
@@ -153,15 +153,18 @@ void label_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
       complete = terms.take(first, rows, label, weight);
     }
     work.find_losses(label, weight, rule, divisor, loss);
-    for (int j = 0; !complete && j < rows; ++j) loss[j] = label[j] == no_label ? V(0) : loss[j];
+    int absences = 0;
+    for (int j = 0; !complete && j < rows; ++j) {
+      absent[absences] = j;
+      absences += label[j] == no_label ? 1 : 0;
+    }
+    for (int a = 0; a < absences; ++a) loss[absent[a]] = V(0);
     take(first, rows, loss);
-    if constexpr (with_gradient) {
+    if constexpr (!std::is_same_v<Gradient, NoGradient>) {
       work.write_gradient(label);
+      for (int a = 0; a < absences; ++a) fill(cells<sample>(gradient).row(first + absent[a]), V(0));
       for (int j = 0; j < rows; ++j) {
-        if (label[j] == no_label)
-          fill(cells<sample>(gradient).row(first + j), V(0));
-        else if (is_nan(loss[j]))
-          fill(cells<sample>(gradient).row(first + j), quiet_nan<V>());
+        if (is_nan(loss[j])) fill(cells<sample>(gradient).row(first + j), quiet_nan<V>());
       }
     }
   }

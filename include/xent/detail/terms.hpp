@@ -46,9 +46,9 @@ class LabelTerms {
     bool absent = false;
     for (int j = 0; j < count; ++j) {
       const Index value = label_(first + j);
-      const bool match = value == ignored && can_equal<decltype(label_.raw(first))>(value);
-      label[j] = match ? no_label : value;
-      share[j] = match ? V(0) : V(1);
+      const bool match = (value == ignored) & can_equal<decltype(label_.raw(first))>(value);
+      label[j] = value | -Index(match);  // no_label without a branch, which would often be guessed wrong
+      share[j] = V(int(!match));
       absent |= match;
     }
     const Scalar* const of_class = class_weights_.empty() ? nullptr : &class_weights_[0];
