@@ -116,6 +116,7 @@ class BinaryBlocks {
     float loss_copy[block_size];
     float pos[block_size];
     float neg[block_size];
+    float both[block_size];
     const float* z = z_.block(at, size, z_copy);
     const float* t = t_.block(at, size, t_copy);
     BinaryTerms terms = rule_.terms();
@@ -128,9 +129,10 @@ class BinaryBlocks {
         std::fill_n(t_copy + size, block_unit - size % block_unit, 0.0f);
         t = t_copy;
       }
-      kernels<BinaryTable>().weigh(t, size, terms.smoothing, weights, pos, neg);
+      kernels<BinaryTable>().weigh(t, size, terms.smoothing, weights, pos, neg, both);
       terms.pos = pos;
       terms.neg = neg;
+      terms.both = both;
       if (!complete_) z = without_absent(z, size, weights.sample, z_copy);
     }
     float* const slope = gradient_.block(at, slope_copy);

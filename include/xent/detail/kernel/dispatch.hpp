@@ -161,12 +161,13 @@ struct DenseGradientTable {
 };
 
 /// What the kernel of the binary cross-entropy is told about a block of elements: what their targets are smoothed by, or the
-/// weights of both sides themselves, and what slopes are divided by.
+/// weights of both sides themselves with their sums, and what slopes are divided by.
 struct BinaryTerms {
   float smoothing = 0;
   float divisor = 1;
   const float* pos = nullptr;
   const float* neg = nullptr;
+  const float* both = nullptr;
 };
 
 /// The factors of the elements of a block, each of them or null.
@@ -185,7 +186,8 @@ struct MapTable {
 };
 struct BinaryTable {
   double (*binary)(const float* z, const float* t, int size, const BinaryTerms& terms, float* slope, float* loss);
-  void (*weigh)(const float* t, int size, float smoothing, const ElementFactors& factors, float* pos, float* neg);
+  void (*weigh)(const float* t, int size, float smoothing, const ElementFactors& factors, float* pos, float* neg,
+                float* both);
 };
 
 // Code that depends on flags carries them in its name, so that a linker never takes one unit's for another's.

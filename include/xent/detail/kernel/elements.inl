@@ -46,8 +46,9 @@ struct ElementKernels {
     return Lanes<double, bytes>::sum(total.sum + total.other);
   }
 
-  /// The weights of both sides of targets t, rounded once. The arrays are read, and written, up to whole registers.
-  static void weigh(const float* t, int size, float smoothing, const ElementFactors& factors, float* pos, float* neg) {
+  /// The weights of both sides of targets t and their sums, rounded once. The arrays are read, and written, up to whole registers.
+  static void weigh(const float* t, int size, float smoothing, const ElementFactors& factors, float* pos, float* neg,
+                    float* both) {
     using Wide = Lanes<double, bytes>;
     for (int i = 0; i < size; i += Wide::count) {
       const typename Wide::Reg target = Wide::load_wider(t + i);
@@ -64,6 +65,7 @@ struct ElementKernels {
       }
       Wide::store_narrower(pos + i, p);
       Wide::store_narrower(neg + i, n);
+      Wide::store_narrower(both + i, p + n);
     }
   }
 
@@ -98,22 +100,24 @@ struct ElementKernels {
   [[gnu::always_inline]] static Reg losses(const float* logit, const float* target, int i, const BinaryTerms& terms,
                                            float* slope, float* loss) {
     const Reg z = L::load(logit);
-    Reg pos, neg;
+    Reg pos, neg, both;
     if (terms.pos != nullptr) {
       pos = L::load(terms.pos + i);
       neg = L::load(terms.neg + i);
+      both = L::load(terms.both + i);
     } else {
       const Reg t = L::load(target);
       pos = t + (0.5f - t) * terms.smoothing;
       neg = (1.0f - t) + (t - 0.5f) * terms.smoothing;
+      both = pos + neg;
     }
     const auto mirrored = z < 0.0f;
     const Reg magnitude = L::magnitude(z);
     const Reg opposing = mirrored ? pos : neg;
     const ExpOfMinus exp(magnitude);
-    // pos + neg does not change with the side, so that the mirrored problem has the same bits at z = 0 too.
+    // What stands at log1p does not change with the side, so that the mirrored problem has the same bits at z = 0 too.
     const Reg far = opposing == 0.0f ? Reg{} : opposing * magnitude;
-    const Reg value = (pos + neg) * exp.log1p() + far;
+    const Reg value = both * exp.log1p() + far;
     if (loss != nullptr) L::store(loss, value);
     if (slope != nullptr) {
       const Reg divisor = mirrored ? L::set(-terms.divisor) : L::set(terms.divisor);
