@@ -23,14 +23,15 @@ class DenseSource {
   DenseSource(const T& x, const Reader& reader) : x_(x), reader_(reader), classes_(class_count(x)) {}
 
   /// The rows [begin, begin + rows), class k of row j at data()[j + k * stride()]; copies are made `class_stride` apart.
-  void load(Index begin, int rows, Index class_stride) {
+  /// Asks for `out` meanwhile, see TileKernels::gather.
+  void load(Index begin, int rows, Index class_stride, const float* out = nullptr) {
     if constexpr (copies) {
       stride_ = class_stride;
       if constexpr (ContiguousRows<T> && !is_sample<T>) {
         const auto all = cells<false>(x_);
         if (class_stride > 1) {
           kernels<TileTable<float>>().gather(all.row(begin).data, all.row_stride, int(classes_), rows, scratch_,
-                                             class_stride);
+                                             class_stride, out);
           return;
         }
       }
@@ -42,6 +43,7 @@ class DenseSource {
     }
   }
 
+  const T& array() const { return x_; }
   const float* data() const { return copies ? scratch_ : data_; }
   Index stride() const { return stride_; }
   float* scratch() { return scratch_; }
@@ -88,7 +90,7 @@ class DenseWork {
   void load(Index begin, int rows) {
     begin_ = begin;
     const Index class_stride = strips ? most_rows() : 1;
-    logits_.load(begin, rows, class_stride);
+    logits_.load(begin, rows, class_stride, row_to_write<float>(logits_.array(), out_, begin));
     targets_.load(begin, rows, class_stride);
     rows_.z = logits_.data();
     rows_.z_stride = logits_.stride();
@@ -128,14 +130,23 @@ class DenseWork {
     if constexpr (writes) {
       const auto& output = kernels<DenseGradientTable<!strips>>();
       (bare_ ? output.bare_gradient : output.gradient)(rows_, strip_);
+      if constexpr (copies) copy_out();
       for (int j = 0; j < rows_.rows; ++j) {
-        if constexpr (copies) unpack(logits_.scratch() + j, logits_.stride(), out_row(j));
         if (label[j] >= 0) out_row(j)[label[j]] = narrow<typename Out::Scalar>(strip_.at_label[j]);
       }
     }
   }
 
  private:
+  void copy_out() {
+    if constexpr (strips && WrittenByRows<Logits, Out, float>) {
+      kernels<TileTable<float>>().scatter(logits_.scratch(), logits_.stride(), int(rows_.classes), rows_.rows,
+                                          out_row(0).data, cells<false>(out_).row_stride);
+    } else {
+      for (int j = 0; j < rows_.rows; ++j) unpack(logits_.scratch() + j, logits_.stride(), out_row(j));
+    }
+  }
+
   auto out_row(int j) const { return cells<is_sample<Logits>>(out_).row(begin_ + j); }
 
   void find_maxima() {
@@ -188,7 +199,7 @@ template <class Logits, class Targets, class Out>
 Way dense_way_of(Index classes) {
   if constexpr (has_dense_kernels<Logits, Targets>()) {
     if (instruction_set() == InstructionSet::portable || classes > most_kernel_classes) return Way::portable;
-    if (!is_sample<Logits> && (columns_in_place<Logits, Targets, Out> || classes <= most_tile_classes))
+    if (!is_sample<Logits> && (columns_in_place<Logits, Targets, Out> || classes * Index(sizeof(float)) <= most_tile_bytes))
       return Way::strips;
     if (rows_in_place<Logits, Targets, Out> || classes <= scratch_size) return Way::rows;
   }

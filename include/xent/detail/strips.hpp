@@ -70,7 +70,8 @@ class StripWork {
       stride_ = kept_stride_ = most_rows();
       if constexpr (RowsInPlace<Logits, T>) {
         const auto z = cells<false>(logits_);
-        kernels<TileTable<T>>().gather(z.row(begin).data, z.row_stride, int(classes_), rows, scratch_, stride_);
+        kernels<TileTable<T>>().gather(z.row(begin).data, z.row_stride, int(classes_), rows, scratch_, stride_,
+                                       row_to_write<T>(logits_, out_, begin));
       } else {
         for (int j = 0; j < rows; ++j) pack(source_, begin + j, scratch_ + j, stride_, classes_);
       }
@@ -210,7 +211,7 @@ class StripWork {
   }
 
   void copy_out() {
-    if constexpr (SameRows<Logits, Out> && std::is_same_v<typename Out::Scalar, T>) {
+    if constexpr (WrittenByRows<Logits, Out, T>) {
       const auto out = cells<false>(out_);
       kernels<TileTable<T>>().scatter(scratch_, stride_, int(classes_), rows_, out.row(begin_).data, out.row_stride);
     } else {

@@ -19,8 +19,8 @@ enum class Way {
   strips,    // many short rows, or columns, side by side: lanes are rows
 };
 
-/// Rows of at most so many classes go through tiles. Wider ones are faster as they stand.
-inline constexpr Index most_tile_classes = 128;
+/// Rows of at most so many bytes go through tiles. Wider ones are faster as they stand.
+inline constexpr Index most_tile_bytes = 1024;
 /// Shorter samples, which are one row, are not worth the kernels' beginning and end.
 inline constexpr Index least_row_classes = 16;
 /// Scratch of one way, in scalars: it stays within the nearest caches, and on the stack.
@@ -64,6 +64,19 @@ concept ClassesInPlace = ContiguousClasses<Logits> && std::is_same_v<T, KernelSc
 /// Whether what belongs to a row of the logits stands side by side in `Out` as well.
 template <class Logits, class Out>
 concept SameRows = ContiguousRows<Out> && is_sample<Out> == is_sample<Logits>;
+/// ... as the kernels in T write it.
+template <class Logits, class Out, class T>
+concept WrittenByRows = SameRows<Logits, Out> && std::is_same_v<typename Out::Scalar, T>;
+
+/// Where kernels in T will write the rows from this one on, if they are as far apart as those of the logits; or null.
+template <class T, class Logits, class Out>
+const T* row_to_write([[maybe_unused]] const Logits& logits, [[maybe_unused]] Out& out, [[maybe_unused]] Index begin) {
+  if constexpr (in_memory<Logits> && WrittenByRows<Logits, Out, T>) {
+    const auto to = cells<false>(out);
+    if (to.row_stride == cells<false>(logits).row_stride) return to.row(begin).data;
+  }
+  return nullptr;
+}
 
 /// The way to kernels in T.
 template <class Logits, class W, class T = KernelScalar<Logits>>
@@ -71,7 +84,7 @@ Way way_of(Index classes) {
   if constexpr (has_kernels<Logits, W>) {
     if (instruction_set() == InstructionSet::portable || classes > most_kernel_classes) return Way::portable;
     if (ClassesInPlace<Logits, T>) return Way::strips;
-    if (!is_sample<Logits> && classes <= most_tile_classes) return Way::strips;
+    if (!is_sample<Logits> && classes * Index(sizeof(T)) <= most_tile_bytes) return Way::strips;
     if (is_sample<Logits> && classes < least_row_classes) return Way::portable;
     return RowsInPlace<Logits, T> || classes <= scratch_size ? Way::rows : Way::portable;
   } else {
@@ -79,9 +92,10 @@ Way way_of(Index classes) {
   }
 }
 
-/// So many rows fit the scratch.
+/// So many rows fit the scratch: an odd number of cache lines, so that its columns do not get into each other's way there.
 inline int rows_in_scratch(Index classes) {
-  return int(std::clamp(scratch_size / classes / 16 * 16, Index{16}, Index{strip_rows}));
+  const Index lines = std::clamp(scratch_size / classes / 16, Index{1}, Index{strip_rows / 16});
+  return int((lines - 1 + lines % 2) * 16);
 }
 
 template <bool in_place>

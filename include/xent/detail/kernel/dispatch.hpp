@@ -87,7 +87,8 @@ struct StripSumTable {
 /// Rows to strips and back, see tiles.inl.
 template <class T>
 struct TileTable {
-  void (*gather)(const T* z, std::ptrdiff_t row_stride, int classes, int rows, T* strip, std::ptrdiff_t stride);
+  void (*gather)(const T* z, std::ptrdiff_t row_stride, int classes, int rows, T* strip, std::ptrdiff_t stride,
+                 const T* out);
   void (*scatter)(const T* strip, std::ptrdiff_t stride, int classes, int rows, T* out, std::ptrdiff_t row_stride);
 };
 

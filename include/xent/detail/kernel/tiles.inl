@@ -9,8 +9,10 @@ struct TileKernels {
   static constexpr int block = 16 / int(sizeof(T));
   static constexpr int blocks = bytes / 16;
 
-  /// From `rows` rows of `classes` logits each, row_stride apart, to a class-major strip.
-  static void gather(const T* z, std::ptrdiff_t row_stride, int classes, int rows, T* strip, std::ptrdiff_t stride) {
+  /// From `rows` rows of `classes` logits each, row_stride apart, to a class-major strip. Asks for the next strip meanwhile,
+  /// and for `out`, where the way back will end, unless that is null: 15625 x 128 with gradient takes 2.7 times as long without.
+  static void gather(const T* z, std::ptrdiff_t row_stride, int classes, int rows, T* strip, std::ptrdiff_t stride,
+                     const T* out) {
     int row = 0;
     const bool narrow = classes < block;  // then a block ends in the row after
     for (; classes > 1 && row + L::count + (narrow ? 1 : 0) <= rows; row += L::count) {
@@ -18,6 +20,9 @@ struct TileKernels {
         const int at = narrow || k < classes - block ? k : classes - block;
         Reg x[std::size_t(block)];
         collect_all(x, z + row * row_stride + at, row_stride);
+        const std::ptrdiff_t done = row * row_stride + k * L::count;
+        ask<false>(z, rows * row_stride + done);
+        if (out != nullptr) ask<true>(out, done);
         transpose(x);
         store_all(x, narrow ? classes : block, strip + at * stride + row, stride);
       }
@@ -51,6 +56,15 @@ struct TileKernels {
   }
 
  private:
+  /// As much as a block of all lanes.
+  template <bool to_write, int i = 0>
+  [[gnu::always_inline]] static void ask(const T* p, std::ptrdiff_t ahead) {
+    if constexpr (i < block * L::count) {
+      prefetch<Cache::second, to_write>(p, ahead + i);
+      ask<to_write, i + 64 / int(sizeof(T))>(p, ahead);
+    }
+  }
+
   template <int n>
   using Blocks = typename VectorOf<T, 16 * n>::type;
 
