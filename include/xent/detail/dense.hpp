@@ -126,7 +126,7 @@ class DenseWork {
   }
 
   /// Writes the gradient of all rows; class label[j] of row j, where it is not negative, gets what is its own instead.
-  void write_gradient(const Index* label) {
+  void write_gradient(const int* label) {
     if constexpr (writes) {
       const auto& output = kernels<DenseGradientTable<!strips>>();
       (bare_ ? output.bare_gradient : output.gradient)(rows_, strip_);

@@ -138,17 +138,17 @@ void with_work([[maybe_unused]] Way way, const Logits& logits, [[maybe_unused]] 
 template <bool sample, class Work, class Gradient, class Terms, class Rule, class V, class Take>
 void label_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule& rule, Index begin, Index end,
                   const V& divisor, const Take& take) {
-  Index label[strip_rows];
+  int label[strip_rows];
   int absent[strip_rows];
   V weight[strip_rows];
   V loss[strip_rows];
-  std::fill_n(weight, strip_rows, V(1));
+  std::fill_n(weight, lanes_of(end - begin), V(1));
   for (Index first = begin; first < end; first += work.most_rows()) {
     const int rows = int(std::min(end - first, Index(work.most_rows())));
     work.load(first, rows, end);
     bool complete = true;
     if (terms.plain()) {
-      for (int j = 0; j < rows; ++j) label[j] = terms.label(first + j);
+      for (int j = 0; j < rows; ++j) label[j] = int(terms.label(first + j));
     } else {
       complete = terms.take(first, rows, label, weight);
     }
@@ -161,9 +161,10 @@ void label_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
     for (int a = 0; a < absences; ++a) loss[absent[a]] = V(0);
     take(first, rows, loss);
     if constexpr (!std::is_same_v<Gradient, NoGradient>) {
+      const bool any_nan = is_nan(sum_of(loss, rows));
       work.write_gradient(label);
       for (int a = 0; a < absences; ++a) fill(cells<sample>(gradient).row(first + absent[a]), V(0));
-      for (int j = 0; j < rows; ++j) {
+      for (int j = 0; any_nan && j < rows; ++j) {
         if (is_nan(loss[j])) fill(cells<sample>(gradient).row(first + j), quiet_nan<V>());
       }
     }
@@ -196,7 +197,7 @@ void dense_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
                   double divisor, const Take& take) {
   constexpr bool has_labels = requires { terms.label(begin); };
   DenseStrip& strip = work.strip();
-  Index label[strip_rows];
+  int label[strip_rows];
   for (Index first = begin; first < end; first += work.most_rows()) {
     const int rows = int(std::min(end - first, Index(work.most_rows())));
     work.load(first, rows);
@@ -204,7 +205,7 @@ void dense_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
       const Index i = first + j;
       const bool absent = terms.absent(i);
       label[j] = no_label;
-      if constexpr (has_labels) label[j] = absent ? no_label : terms.label(i);
+      if constexpr (has_labels) label[j] = absent ? no_label : int(terms.label(i));
       strip.logit[j] = label[j] == no_label ? 0.0f : work.logit(j, label[j]);
       strip.label_weight[j] = label[j] == no_label ? 0.0 : weight_at<double>(terms.class_weights(), label[j]);
       strip.sample_weight[j] = absent ? 0.0 : terms.sample_weight(i);

@@ -64,7 +64,7 @@ class RowWork {
   /// Reduces, and finds the loss: what the rule makes of the weight times nll at the label. The label may be negative: then
   /// there is none.
   template <class Rule>
-  void find_losses(const Index* label, const V* weight, const Rule& rule, const V& divisor, V* loss) {
+  void find_losses(const int* label, const V* weight, const Rule& rule, const V& divisor, V* loss) {
     const W z = *label < 0 ? W(0) : W(z_[*label]);
     reduce();
     if (!partition_.regular()) {
@@ -82,7 +82,7 @@ class RowWork {
     }
   }
 
-  void write_gradient(const Index* label) {
+  void write_gradient(const int* label) {
     write_multiple(factor_);
     if (*label >= 0) out_row()[*label] = narrow<typename Out::Scalar>(at_label_);
   }

@@ -90,7 +90,7 @@ class StripWork {
   void reduce() {
     V one[strip_rows];
     V loss[strip_rows];
-    std::fill_n(one, strip_rows, V(1));
+    std::fill_n(one, lanes_of(rows_), V(1));
     find_sums([] {});
     find_outcomes(strip_.max, one, {}, V(1), loss);
   }
@@ -105,11 +105,11 @@ class StripWork {
   /// Reduces, and finds the losses: what the rule makes of the weight times nll at the label. The label may be negative: then
   /// there is none.
   template <class Rule>
-  void find_losses(const Index* label, const V* weight, const Rule& rule, const V& divisor, V* loss) {
+  void find_losses(const int* label, const V* weight, const Rule& rule, const V& divisor, V* loss) {
     alignas(64) T z[strip_rows];
     find_sums([&] {
-      for (int j = 0; j < rows_; ++j) z[j] = label[j] < 0 ? T(0) : z_[label[j] * stride_ + j];
-      std::fill(z + rows_, z + strip_rows, T(0));
+      std::fill(z + rows_, z + lanes_of(rows_), T(0));
+      kernels<StripLabelTable<T>>().pick(z_, stride_, classes_, rows_, label, z);
     });
     if (rule.plain()) return find_outcomes(z, weight, {}, divisor, loss);
     alignas(64) double z_loss[strip_rows] = {};
@@ -118,14 +118,13 @@ class StripWork {
     find_outcomes(z, weight, {double(rule.power()), no_z_loss ? nullptr : z_loss}, divisor, loss);
   }
 
-  void write_gradient(const Index* label) {
+  void write_gradient(const int* label) {
     scale();
-    for (int j = 0; j < rows_; ++j) {
-      if (label[j] < 0) continue;
-      if constexpr (direct) {
-        kept_[label[j] * kept_stride_ + j] = outcomes_.at_label[j];
-      } else {
-        out_row(j)[label[j]] = narrow<typename Out::Scalar>(outcomes_.at_label[j]);
+    if constexpr (direct) {
+      kernels<StripLabelTable<T>>().put(outcomes_.at_label, classes_, rows_, label, kept_, kept_stride_);
+    } else {
+      for (int j = 0; j < rows_; ++j) {
+        if (label[j] >= 0) out_row(j)[label[j]] = narrow<typename Out::Scalar>(outcomes_.at_label[j]);
       }
     }
     if constexpr (packs) copy_out();

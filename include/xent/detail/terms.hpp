@@ -17,7 +17,7 @@ V weight_at(const WeightVector<Scalar>& weights, Index i) {
   return weights.empty() ? V(1) : V(widen(weights[i]));
 }
 
-inline constexpr Index no_label = -1;
+inline constexpr int no_label = -1;
 
 /// Rows that labels describe: coefficient s w_y (1 - e) at the label, and s w_k e / C' at every unmasked class.
 template <class V, class Labels, class Scalar>
@@ -41,13 +41,13 @@ class LabelTerms {
   bool plain() const { return !ignore_index_ && class_weights_.empty() && sample_weights_.empty(); }
 
   /// The labels of some rows, of absent ones no_label, and what they add to the divisor of the mean. Whether all are there.
-  bool take(Index first, int count, Index* label, V* share) const {
+  bool take(Index first, int count, int* label, V* share) const {
     const Index ignored = ignore_index_ ? *ignore_index_ : no_label;
     bool absent = false;
     for (int j = 0; j < count; ++j) {
       const Index value = label_(first + j);
       const bool match = (value == ignored) & can_equal<decltype(label_.raw(first))>(value);
-      label[j] = value | -Index(match);  // no_label without a branch, which would often be guessed wrong
+      label[j] = int(value | -Index(match));  // no_label without a branch, which would often be guessed wrong
       share[j] = V(int(!match));
       absent |= match;
     }
@@ -65,7 +65,7 @@ class LabelTerms {
     return !absent;
   }
   void shares(Index first, int count, V* share) const {
-    Index label[most_shares];
+    int label[most_shares];
     if (ignore_index_ || !class_weights_.empty()) {
       take(first, count, label, share);
     } else {

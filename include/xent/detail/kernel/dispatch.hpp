@@ -16,6 +16,11 @@ namespace xent::detail {
 /// At most so many rows make a strip.
 inline constexpr int strip_rows = 256;
 
+/// The lanes of whole registers of any set that so many rows of a strip take.
+inline constexpr int lanes_of(std::ptrdiff_t rows) {
+  return rows < strip_rows ? int(rows + 15) / 16 * 16 : strip_rows;
+}
+
 /// A strip of rows in the making, see RowSum. Of float, lost is not used.
 template <class T>
 struct Strip {
@@ -75,6 +80,13 @@ struct StripOutputTable {
                     const T* second, T* out, std::ptrdiff_t out_stride);
   void (*shift)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const T* max, const T* log_sum,
                 T* out, std::ptrdiff_t out_stride);
+};
+
+/// Between the classes of a strip and one scalar for each row, that of its label, which is negative where there is none.
+template <class T>
+struct StripLabelTable {
+  void (*pick)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const int* label, T* picked);
+  void (*put)(const T* x, std::ptrdiff_t classes, int rows, const int* label, T* out, std::ptrdiff_t stride);
 };
 
 template <class T, bool careful>

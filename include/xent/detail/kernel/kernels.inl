@@ -40,6 +40,12 @@ struct TableOf<StripOutputTable<T>, bytes> {
   static constexpr StripOutputTable<T> value{&K::scale, &K::multiples, &K::shift};
 };
 
+template <class T, int bytes>
+struct TableOf<StripLabelTable<T>, bytes> {
+  using K = StripLabels<T, bytes>;
+  static constexpr StripLabelTable<T> value{&K::pick, &K::put};
+};
+
 template <class T, bool careful, int bytes>
 struct TableOf<StripSumTable<T, careful>, bytes> {
   using K = StripSums<T, bytes, careful>;

@@ -361,3 +361,47 @@ struct StripSums {
     return sizeof(T) == 4 ? strip.sum + row + Wide::count : strip.lost + row;
   }
 };
+
+/// Of few classes all are looked at, which takes less time than to look where the label says: 10^6 x 2 with gradient takes
+/// 1.2 times as long without.
+template <class T, int bytes>
+struct StripLabels {
+  using L = Lanes<T, bytes>;
+  using Reg = typename L::Reg;
+  using Word = typename L::Word;
+  using Labels = typename VectorOf<std::int32_t, L::count * 4>::type;
+  using Bits = typename L::Bits;
+
+  static void pick(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const int* label, T* picked) {
+    int row = 0;
+    for (; classes <= L::count && row + L::count <= rows; row += L::count) {
+      const Bits chosen = load(label + row);
+      Reg x = Reg{};
+      for (std::ptrdiff_t k = 0; k < classes; ++k) x = chosen == Word(k) ? L::load(z + k * stride + row) : x;
+      L::store(picked + row, x);
+    }
+    for (; row < rows; ++row) picked[row] = label[row] < 0 ? T(0) : z[label[row] * stride + row];
+  }
+
+  static void put(const T* x, std::ptrdiff_t classes, int rows, const int* label, T* out, std::ptrdiff_t stride) {
+    int row = 0;
+    for (; classes <= L::count && row + L::count <= rows; row += L::count) {
+      const Bits chosen = load(label + row);
+      const Reg own = L::load(x + row);
+      for (std::ptrdiff_t k = 0; k < classes; ++k) {
+        T* const to = out + k * stride + row;
+        L::store(to, chosen == Word(k) ? own : L::load(to));
+      }
+    }
+    for (; row < rows; ++row) {
+      if (label[row] >= 0) out[label[row] * stride + row] = x[row];
+    }
+  }
+
+ private:
+  static Bits load(const int* label) {
+    Labels x;
+    __builtin_memcpy(&x, label, sizeof(x));
+    return __builtin_convertvector(x, Bits);
+  }
+};
