@@ -108,7 +108,15 @@ class DenseWork {
   }
 
   DenseStrip& strip() { return strip_; }
-  float logit(int j, Index k) const { return rows_.z[j + k * rows_.z_stride]; }
+
+  /// The logits of the labels, which are negative where there is none.
+  void pick(const int* label) {
+    if constexpr (strips) {
+      kernels<StripLabelTable<float>>().pick(rows_.z, rows_.z_stride, rows_.classes, rows_.rows, label, strip_.logit);
+    } else {
+      strip_.logit[0] = *label < 0 ? 0.0f : rows_.z[*label * rows_.z_stride];
+    }
+  }
 
   /// What the coefficients are made of, see DenseCoefficients. After this the logits may be gone.
   void sum(float kept, float smoothing) {
@@ -127,14 +135,15 @@ class DenseWork {
 
   /// Writes the gradient of all rows; class label[j] of row j, where it is not negative, gets what is its own instead.
   void write_gradient(const int* label) {
-    if constexpr (writes) {
-      const auto& output = kernels<DenseGradientTable<!strips>>();
-      (bare_ ? output.bare_gradient : output.gradient)(rows_, strip_);
-      if constexpr (copies) copy_out();
-      for (int j = 0; j < rows_.rows; ++j) {
-        if (label[j] >= 0) out_row(j)[label[j]] = narrow<typename Out::Scalar>(strip_.at_label[j]);
-      }
+    const auto& output = kernels<DenseGradientTable<!strips>>();
+    (bare_ ? output.bare_gradient : output.gradient)(rows_, strip_);
+    if constexpr (strips) {
+      kernels<StripLabelTable<float>>().put(strip_.at_label, rows_.classes, rows_.rows, label, rows_.kept,
+                                            rows_.kept_stride);
+    } else if (*label >= 0) {
+      rows_.kept[*label * rows_.kept_stride] = strip_.at_label[0];
     }
+    if constexpr (copies) copy_out();
   }
 
  private:
@@ -159,7 +168,7 @@ class DenseWork {
       strip_.top = top.block;
     } else {
       strip_.max[0] = -infinity<float>();
-      for (Index k = 0; k < rows_.classes; ++k) strip_.max[0] = std::max(strip_.max[0], logit(0, k));
+      for (Index k = 0; k < rows_.classes; ++k) strip_.max[0] = std::max(strip_.max[0], rows_.z[k * rows_.z_stride]);
     }
   }
 

@@ -134,14 +134,43 @@ void with_work([[maybe_unused]] Way way, const Logits& logits, [[maybe_unused]] 
   portable();
 }
 
+/// Some rows that a work deals with together: which of them are absent.
+class Absences {
+ public:
+  void clear() { count_ = 0; }
+  void note(int j, bool absent) {
+    row_[count_] = j;
+    count_ += absent ? 1 : 0;
+  }
+
+  /// Hands the losses to take, and has the gradient written: 0 for what is absent, NaN where the loss is.
+  template <bool sample, class Work, class Gradient, class V, class Take>
+  void finish(Work& work, Gradient& gradient, Index first, int rows, const int* label, V* loss, const Take& take) const {
+    for (int a = 0; a < count_; ++a) loss[row_[a]] = V(0);
+    take(first, rows, loss);
+    if constexpr (!std::is_same_v<Gradient, NoGradient>) {
+      const bool any_nan = is_nan(sum_of(loss, rows));
+      work.write_gradient(label);
+      for (int a = 0; a < count_; ++a) fill(cells<sample>(gradient).row(first + row_[a]), V(0));
+      for (int j = 0; any_nan && j < rows; ++j) {
+        if (is_nan(loss[j])) fill(cells<sample>(gradient).row(first + j), quiet_nan<V>());
+      }
+    }
+  }
+
+ private:
+  int count_ = 0;
+  int row_[strip_rows];
+};
+
 /// The losses of rows [begin, end) by their labels, as many at a time as the work takes.
 template <bool sample, class Work, class Gradient, class Terms, class Rule, class V, class Take>
 void label_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule& rule, Index begin, Index end,
                   const V& divisor, const Take& take) {
   int label[strip_rows];
-  int absent[strip_rows];
   V weight[strip_rows];
   V loss[strip_rows];
+  Absences absences;
   std::fill_n(weight, lanes_of(end - begin), V(1));
   for (Index first = begin; first < end; first += work.most_rows()) {
     const int rows = int(std::min(end - first, Index(work.most_rows())));
@@ -153,21 +182,9 @@ void label_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
       complete = terms.take(first, rows, label, weight);
     }
     work.find_losses(label, weight, rule, divisor, loss);
-    int absences = 0;
-    for (int j = 0; !complete && j < rows; ++j) {
-      absent[absences] = j;
-      absences += label[j] == no_label ? 1 : 0;
-    }
-    for (int a = 0; a < absences; ++a) loss[absent[a]] = V(0);
-    take(first, rows, loss);
-    if constexpr (!std::is_same_v<Gradient, NoGradient>) {
-      const bool any_nan = is_nan(sum_of(loss, rows));
-      work.write_gradient(label);
-      for (int a = 0; a < absences; ++a) fill(cells<sample>(gradient).row(first + absent[a]), V(0));
-      for (int j = 0; any_nan && j < rows; ++j) {
-        if (is_nan(loss[j])) fill(cells<sample>(gradient).row(first + j), quiet_nan<V>());
-      }
-    }
+    absences.clear();
+    for (int j = 0; !complete && j < rows; ++j) absences.note(j, label[j] == no_label);
+    absences.finish<sample>(work, gradient, first, rows, label, loss, take);
   }
 }
 
@@ -198,35 +215,36 @@ void dense_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
   constexpr bool has_labels = requires { terms.label(begin); };
   DenseStrip& strip = work.strip();
   int label[strip_rows];
+  Absences absences;
+  const bool alike = terms.plain() && terms.class_weights().empty();
+  std::fill_n(label, lanes_of(end - begin), no_label);
+  std::fill_n(strip.logit, lanes_of(end - begin), 0.0f);
+  std::fill_n(strip.label_weight, lanes_of(end - begin), has_labels ? 1.0 : 0.0);
+  std::fill_n(strip.sample_weight, lanes_of(end - begin), 1.0);
   for (Index first = begin; first < end; first += work.most_rows()) {
     const int rows = int(std::min(end - first, Index(work.most_rows())));
     work.load(first, rows);
-    for (int j = 0; j < rows; ++j) {
+    absences.clear();
+    for (int j = 0; !alike && j < rows; ++j) {
       const Index i = first + j;
       const bool absent = terms.absent(i);
-      label[j] = no_label;
-      if constexpr (has_labels) label[j] = absent ? no_label : int(terms.label(i));
-      strip.logit[j] = label[j] == no_label ? 0.0f : work.logit(j, label[j]);
-      strip.label_weight[j] = label[j] == no_label ? 0.0 : weight_at<double>(terms.class_weights(), label[j]);
+      absences.note(j, absent);
       strip.sample_weight[j] = absent ? 0.0 : terms.sample_weight(i);
-      if (!rule.plain()) strip.z_loss[j] = absent ? 0.0 : rule.z_loss_of(i);
+      if constexpr (has_labels) {
+        label[j] = absent ? no_label : int(terms.label(i));
+        strip.label_weight[j] = absent ? 0.0 : weight_at<double>(terms.class_weights(), label[j]);
+      }
+    }
+    if constexpr (has_labels) {
+      for (int j = 0; alike && j < rows; ++j) label[j] = int(terms.label(first + j));
+      work.pick(label);
+    }
+    for (int j = 0; !rule.plain() && j < rows; ++j) {
+      strip.z_loss[j] = strip.sample_weight[j] == 0.0 ? 0.0 : rule.z_loss_of(first + j);
     }
     work.sum(float(terms.kept()), float(terms.smoothing()));
     work.find_outcomes(terms.smoothing(), !rule.plain(), 1 / divisor);
-    for (int j = 0; j < rows; ++j) {
-      if (terms.absent(first + j)) strip.loss[j] = 0;
-    }
-    take(first, rows, strip.loss);
-    if constexpr (!std::is_same_v<Gradient, NoGradient>) {
-      work.write_gradient(label);
-      for (int j = 0; j < rows; ++j) {
-        if (terms.absent(first + j)) {
-          fill(cells<sample>(gradient).row(first + j), 0.0);
-        } else if (is_nan(strip.loss[j])) {
-          fill(cells<sample>(gradient).row(first + j), quiet_nan<double>());
-        }
-      }
-    }
+    absences.finish<sample>(work, gradient, first, rows, label, strip.loss, take);
   }
 }
 

@@ -125,14 +125,15 @@ struct DenseStrip {
   alignas(64) float kept[strip_rows];
   alignas(64) float even[strip_rows];
   alignas(64) float unmasked[strip_rows];       // the number of logits that are not -inf
-  alignas(64) float logit[strip_rows];          // that of the label,
-  alignas(64) double label_weight[strip_rows];  // and its class weight; 0 where there is no label
+  alignas(64) float logit[strip_rows];          // that of the label, or any number;
+  alignas(64) double label_weight[strip_rows];  // its class weight; 0 where there is no label
   alignas(64) double sample_weight[strip_rows];
   alignas(64) double z_loss[strip_rows];
   alignas(64) double exps[strip_rows];  // see RowSum
   alignas(64) float equal[strip_rows];
   alignas(64) float moved[strip_rows];
   alignas(64) float exponent[strip_rows];
+  alignas(64) float highest[strip_rows];   // what is kept of the maximum
   alignas(64) double loss[strip_rows];     // the sum of b (max - z), with `bare` coefficients of max - z; then the loss
   alignas(64) double others[strip_rows];   // the sum of b over all z < max
   alignas(64) double leading[strip_rows];  // the sum of b over all z = max
@@ -143,7 +144,7 @@ struct DenseStrip {
   alignas(64) float led[strip_rows];     // `leading`
   alignas(64) float share[strip_rows];   // scale p at the maximum, p = 1 / (1 + tail)
   alignas(64) float beside[strip_rows];  // scale (1 - p) there
-  alignas(64) double at_label[strip_rows];
+  alignas(64) float at_label[strip_rows];
 };
 
 /// What all rows have in common: the smoothing, where their coefficients are `bare`, the share that is left to the label, and
@@ -169,8 +170,8 @@ struct DenseOutcomeTable {
 };
 template <bool wide>
 struct DenseGradientTable {
-  void (*gradient)(const DenseRows& rows, const DenseStrip& strip);
-  void (*bare_gradient)(const DenseRows& rows, const DenseStrip& strip);
+  void (*gradient)(const DenseRows& rows, DenseStrip& strip);
+  void (*bare_gradient)(const DenseRows& rows, DenseStrip& strip);
 };
 
 /// What the kernel of the binary cross-entropy is told about a block of elements: what their targets are smoothed by, or the

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // xent/detail/kernel/kernels.inl - all kernels of one instruction set, as a table.
 
-#include <xent/detail/kernel/lanes.inl>  // the ground of the others
+#include <xent/detail/kernel/lanes.inl>   // the ground of the others
+#include <xent/detail/kernel/strips.inl>  // that of dense.inl too
 
 #include <xent/detail/kernel/dense.inl>
 #include <xent/detail/kernel/elements.inl>
 #include <xent/detail/kernel/rows.inl>
-#include <xent/detail/kernel/strips.inl>
 #include <xent/detail/kernel/tiles.inl>
 
 template <class Table, int bytes>

@@ -59,11 +59,11 @@ struct StripPass {
   }
 };
 
-/// The last rows, which do not fill a register, are worked on in a copy.
-template <class T, int bytes>
+/// The last rows, which do not fill a register, are worked on in a copy of so many classes.
+template <class T, int bytes, int most_classes = ExpConstants<T>::tree>
 struct StripCopy {
   static constexpr int count = bytes / int(sizeof(T));
-  static constexpr std::size_t copy_size = std::size_t(ExpConstants<T>::tree) * std::size_t(count);
+  static constexpr std::size_t copy_size = std::size_t(most_classes) * std::size_t(count);
 
   static void read(const T* z, std::ptrdiff_t stride, int classes, int rows, T* copy) {
     for (std::ptrdiff_t i = 0; i < std::ptrdiff_t(copy_size); ++i) {
