@@ -224,7 +224,7 @@ struct DensePass {
       : cells(c), coefficient(c, s), exp(c.constant(s.max)), max(c.constant(s.max)) {}
 
   /// Masked classes keep 0, which no exponential is. Nothing depends on what stands in other lanes.
-  [[gnu::always_inline]] void take(std::ptrdiff_t i, Part& part) const {
+  [[gnu::always_inline]] Part take(std::ptrdiff_t i, Part part) const {
     const Reg logit = cells.z(i);
     cells.prefetch_next(i);
     const auto masked = cells.masked(i, logit);
@@ -243,13 +243,14 @@ struct DensePass {
       part.others += leads ? Reg{} : b;
       part.leading += leads ? b : Reg{};
     }
+    return part;
   }
 
   /// At most four from the i-th on.
   [[gnu::always_inline]] Part take_some(std::ptrdiff_t i, std::ptrdiff_t end) const {
     const std::ptrdiff_t stop = end - i < 4 ? end : i + 4;
     Part part;
-    for (; i < stop; ++i) take(i, part);
+    for (; i < stop; ++i) part = take(i, part);
     return part;
   }
 };
