@@ -37,17 +37,20 @@ class Coefficients {
  public:
   using Scalar = typename T::Scalar;
 
-  explicit Coefficients(const T& x) : evaluator_(x.derived()), upright_(sample && x.cols() == 1) {}
+  explicit Coefficients(const T& x) : evaluator_(x.derived()), one_column_(x.cols() == 1) {}
 
   Scalar operator()(Index row, Index column) const {
-    return sample && upright_ ? evaluator_.coeff(column, Index(0)) : evaluator_.coeff(row, column);
+    return sample && upright() ? evaluator_.coeff(column, Index(0)) : evaluator_.coeff(row, column);
   }
 
  private:
   using Derived = std::remove_cvref_t<decltype(std::declval<const T&>().derived())>;
 
+  /// Known without looking where T is a vector: loops over labels are shorter then.
+  bool upright() const { return T::IsVectorAtCompileTime ? int(T::ColsAtCompileTime) == 1 : one_column_; }
+
   Eigen::internal::evaluator<Derived> evaluator_;
-  bool upright_;
+  bool one_column_;
 };
 
 /// One row in memory: `size` scalars, `stride` apart.

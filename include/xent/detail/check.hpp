@@ -222,19 +222,36 @@ class LabelReader {
   typename Store<T>::type labels_;
 };
 
+/// The sign bit tells whether one of the labels is outside [0, classes) and not `ignored`. Without branches, which ignored
+/// labels would often have guessed wrong.
+template <bool ignores, class T>
+std::size_t any_outside(const LabelReader<T>& label, Index count, Index classes, [[maybe_unused]] Index ignored) {
+  std::size_t outside = 0;
+  for (Index i = 0; i < count; ++i) {
+    const Index value = label(i);
+    std::size_t own = std::size_t(value) | (std::size_t(classes) - 1 - std::size_t(value));
+    if constexpr (ignores) own &= std::size_t((value == ignored) & can_equal<decltype(label.raw(i))>(value)) - 1;
+    outside |= own;
+  }
+  return outside;
+}
+
 /// Every label is in [0, classes) or is ignored.
 template <class T>
 void check_labels(const char* function, const T& labels, Index classes, std::optional<Index> ignore_index = {}) {
   const LabelReader<T> label(labels);
+  const Index count = label_count(labels);
+  const std::size_t outside = ignore_index ? any_outside<true>(label, count, classes, *ignore_index)
+                                           : any_outside<false>(label, count, classes, Index(0));
+  if (static_cast<std::ptrdiff_t>(outside) >= 0) return;
   Index first = -1;
   Index bad = 0;
-  for (Index i = 0; i < label_count(labels); ++i) {
+  for (Index i = 0; i < count; ++i) {
     const Index value = label(i);
     if ((value >= 0 && value < classes) || (can_equal<decltype(label.raw(i))>(value) && ignore_index == value))
       continue;
     if (bad++ == 0) first = i;
   }
-  if (bad == 0) return;
   refuse<std::out_of_range>(function, "labels[", first, "] is ", +label.raw(first), ", outside [0, ", classes, "); ",
                             bad, bad == 1 ? " label is out of range" : " labels are out of range");
 }

@@ -40,36 +40,25 @@ class LabelTerms {
   /// Whether all rows count, and alike.
   bool plain() const { return !ignore_index_ && class_weights_.empty() && sample_weights_.empty(); }
 
-  /// The labels of some rows, of absent ones no_label, and what they add to the divisor of the mean. Whether all are there.
+  /// The labels of some rows, of absent ones no_label, and what they add to the divisor of the mean, where not all count
+  /// alike. Whether all are there.
   bool take(Index first, int count, int* label, V* share) const {
-    const Index ignored = ignore_index_ ? *ignore_index_ : no_label;
-    bool absent = false;
-    for (int j = 0; j < count; ++j) {
-      const Index value = label_(first + j);
-      const bool match = (value == ignored) & can_equal<decltype(label_.raw(first))>(value);
-      label[j] = int(value | -Index(match));  // no_label without a branch, which would often be guessed wrong
-      share[j] = V(int(!match));
-      absent |= match;
-    }
+    bool complete = take_labels(first, count, label, share);
     const Scalar* const of_class = class_weights_.empty() ? nullptr : &class_weights_[0];
-    for (int j = 0; of_class != nullptr && j < count; ++j) {
-      share[j] = label[j] == no_label ? V(0) : V(widen(of_class[label[j]]));
-    }
     const Scalar* const of_sample = sample_weights_.empty() ? nullptr : &sample_weights_[first];
-    for (int j = 0; of_sample != nullptr && j < count; ++j) {
-      const Scalar weight = of_sample[j];
-      label[j] = weight == Scalar(0) ? no_label : label[j];
-      absent |= weight == Scalar(0);
-      share[j] = share[j] * widen(weight);
+    if (of_sample != nullptr) complete &= take_weights(of_sample, count, label, share);
+    for (int j = 0; of_class != nullptr && j < count; ++j) {
+      const V weight = label[j] == no_label ? V(0) : V(widen(of_class[label[j]]));
+      share[j] = of_sample == nullptr ? weight : V(weight * share[j]);
     }
-    return !absent;
+    return complete;
   }
   void shares(Index first, int count, V* share) const {
     int label[most_shares];
     if (ignore_index_ || !class_weights_.empty()) {
       take(first, count, label, share);
     } else {
-      for (int j = 0; j < count; ++j) share[j] = sample_weight(first + j);
+      for (int j = 0; j < count; ++j) share[j] = V(widen(sample_weights_[first + j]));
     }
   }
 
@@ -103,6 +92,34 @@ class LabelTerms {
   }
 
  private:
+  bool take_labels(Index first, int count, int* label, V* share) const {
+    if (!ignore_index_) {
+      for (int j = 0; j < count; ++j) label[j] = int(label_(first + j));
+      return true;
+    }
+    const Index ignored = *ignore_index_;
+    bool absent = false;
+    for (int j = 0; j < count; ++j) {
+      const Index value = label_(first + j);
+      const bool match = (value == ignored) & can_equal<decltype(label_.raw(first))>(value);
+      label[j] = int(value | -Index(match));  // no_label without a branch, which would often be guessed wrong
+      share[j] = V(int(!match));
+      absent |= match;
+    }
+    return !absent;
+  }
+
+  static bool take_weights(const Scalar* weight, int count, int* label, V* share) {
+    bool absent = false;
+    for (int j = 0; j < count; ++j) {
+      const bool zero = weight[j] == Scalar(0);
+      label[j] = zero ? no_label : label[j];
+      share[j] = label[j] == no_label ? V(0) : V(widen(weight[j]));
+      absent |= zero;
+    }
+    return !absent;
+  }
+
   LabelReader<Labels> label_;
   const std::optional<Index>& ignore_index_;
   const WeightVector<Scalar>& class_weights_;
