@@ -208,7 +208,8 @@ template <class Logits, class Targets, class Out>
 Way dense_way_of(Index classes) {
   if constexpr (has_dense_kernels<Logits, Targets>()) {
     if (instruction_set() == InstructionSet::portable || classes > most_kernel_classes) return Way::portable;
-    if (!is_sample<Logits> && (columns_in_place<Logits, Targets, Out> || classes * Index(sizeof(float)) <= most_tile_bytes))
+    if (!is_sample<Logits> &&
+        (columns_in_place<Logits, Targets, Out> || classes * Index(sizeof(float)) <= most_tile_bytes))
       return Way::strips;
     if (rows_in_place<Logits, Targets, Out> || classes <= scratch_size) return Way::rows;
   }

@@ -145,7 +145,8 @@ class Absences {
 
   /// Hands the losses to take, and has the gradient written: 0 for what is absent, NaN where the loss is.
   template <bool sample, class Work, class Gradient, class V, class Take>
-  void finish(Work& work, Gradient& gradient, Index first, int rows, const int* label, V* loss, const Take& take) const {
+  void finish(Work& work, Gradient& gradient, Index first, int rows, const int* label, V* loss,
+              const Take& take) const {
     for (int a = 0; a < count_; ++a) loss[row_[a]] = V(0);
     take(first, rows, loss);
     if constexpr (!std::is_same_v<Gradient, NoGradient>) {

