@@ -24,7 +24,7 @@ inline constexpr Index most_tile_bytes = 1024;
 /// Shorter samples, which are one row, are not worth the kernels' beginning and end.
 inline constexpr Index least_row_classes = 16;
 /// Scratch of one way, in scalars: it stays within the nearest caches, and on the stack.
-inline constexpr Index scratch_size = 8192;
+inline constexpr Index scratch_size = near_size;
 /// In longer rows a float could not count the classes that share the maximum.
 inline constexpr Index most_kernel_classes = Index{1} << 24;
 

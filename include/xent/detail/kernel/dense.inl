@@ -113,7 +113,7 @@ struct DenseCells<bytes, false> {
   bool near;
 
   /// Whether all classes stay in the nearest cache.
-  static bool is_near(const DenseRows& rows) { return rows.classes * rows.z_stride <= 8192; }
+  static bool is_near(const DenseRows& rows) { return rows.classes * rows.z_stride <= near_size; }
 
   /// The rows from this one on, `most` classes from k on or what is left of them.
   [[gnu::always_inline]] DenseCells(const DenseRows& all, int from, std::ptrdiff_t k, std::ptrdiff_t most,

@@ -16,6 +16,9 @@ namespace xent::detail {
 /// At most so many rows make a strip.
 inline constexpr int strip_rows = 256;
 
+/// So many scalars stay in the nearest cache, or on its edge.
+inline constexpr std::ptrdiff_t near_size = 8192;
+
 /// The lanes of whole registers of any set that so many rows of a strip take.
 inline constexpr int lanes_of(std::ptrdiff_t rows) { return rows < strip_rows ? int(rows + 15) / 16 * 16 : strip_rows; }
 

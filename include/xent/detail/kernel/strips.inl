@@ -15,6 +15,18 @@ struct StripPass {
   std::ptrdiff_t stride, kept_stride, ahead;
   bool keeps;
 
+  /// Adds so many classes, at most a tree of them, and what their rounding lost.
+  [[gnu::always_inline]] void add(int classes, const T* z, T* kept, Total<T, bytes>& total) {
+    if constexpr (careful) {
+      for (int k = 0; k < classes; ++k) total.add(sum<1>(z + k * stride, kept + k * kept_stride));
+      total.add(lost);
+      lost = Reg{};
+    } else {
+      total.add(classes == K::tree ? sum<K::tree>(z, kept) : rest(classes, z, kept));
+    }
+  }
+
+ private:
   /// The sum over n classes as a tree; exp is 0 at the maximum, but not in `kept`.
   template <int n>
   [[gnu::always_inline]] Reg sum(const T* z, T* kept) {
@@ -49,7 +61,6 @@ struct StripPass {
     return total;
   }
 
- private:
   template <int n>
   [[gnu::always_inline]] Reg take(const T*& z, T*& kept) {
     const Reg total = sum<n>(z, kept);
@@ -58,6 +69,13 @@ struct StripPass {
     return total;
   }
 };
+
+/// So many classes are dealt with for all rows before the next ones: all of them where the strip stays in the nearest cache.
+/// That saves the way of the sums to memory: 20000 x 100 takes 1.1 times as long without.
+template <class T>
+int span_of(std::ptrdiff_t stride, std::ptrdiff_t classes) {
+  return stride * classes <= near_size ? int(classes) : ExpConstants<T>::tree;
+}
 
 /// The last rows, which do not fill a register, are worked on in a copy of so many classes.
 template <class T, int bytes, int most_classes = ExpConstants<T>::tree>
@@ -99,15 +117,17 @@ struct StripKernels {
   }
 
   static void raise_maximum(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, T* max) {
-    for (std::ptrdiff_t k = 0; k < classes; k += K::tree) {
-      const int block = classes - k < K::tree ? int(classes - k) : K::tree;
+    const int span = span_of<T>(stride, classes);
+    for (std::ptrdiff_t k = 0; k < classes; k += span) {
+      const int block = classes - k < span ? int(classes - k) : span;
       const T* const first = z + k * stride;
       int row = 0;
       for (; row + L::count <= rows; row += L::count) update_maximum(first + row, stride, block, max + row);
-      if (row < rows) {
+      for (int j = 0; row < rows && j < block; j += K::tree) {
+        const int some = block - j < K::tree ? block - j : K::tree;
         T copy[Copy::copy_size];
-        Copy::read(first + row, stride, block, rows - row, copy);
-        update_maximum(copy, L::count, block, max + row);
+        Copy::read(first + j * stride + row, stride, some, rows - row, copy);
+        update_maximum(copy, L::count, some, max + row);
       }
     }
   }
@@ -319,19 +339,21 @@ struct StripSums {
     const bool keeps = kept != nullptr;
     T* const home = keeps ? kept : const_cast<T*>(z);  // where nothing is kept it is not written to
     const std::ptrdiff_t home_stride = keeps ? kept_stride : stride;
-    for (std::ptrdiff_t k = 0; k < classes; k += K::tree) {
-      const int block = classes - k < K::tree ? int(classes - k) : K::tree;
+    const int span = span_of<T>(stride, classes);
+    for (std::ptrdiff_t k = 0; k < classes; k += span) {
+      const int block = classes - k < span ? int(classes - k) : span;
       const T* const first = z + k * stride;
       T* const out = home + k * home_stride;
       int row = 0;
       for (; row + L::count <= rows; row += L::count) {
         add(first + row, stride, block, strip, row, out + row, home_stride, keeps, ahead);
       }
-      if (row < rows) {
+      for (int j = 0; row < rows && j < block; j += K::tree) {
+        const int some = block - j < K::tree ? block - j : K::tree;
         T copy[Copy::copy_size];
-        Copy::read(first + row, stride, block, rows - row, copy);
-        add(copy, L::count, block, strip, row, copy, L::count, keeps, 0);
-        if (keeps) Copy::write(copy, block, rows - row, out + row, home_stride);
+        Copy::read(first + j * stride + row, stride, some, rows - row, copy);
+        add(copy, L::count, some, strip, row, copy, L::count, keeps, 0);
+        if (keeps) Copy::write(copy, some, rows - row, out + j * home_stride + row, home_stride);
       }
     }
   }
@@ -344,11 +366,8 @@ struct StripSums {
     Total<T, bytes> total;
     total.sum = Wide::load(strip.sum + row);
     total.other = Wide::load(other(strip, row));
-    if constexpr (careful) {
-      for (int k = 0; k < classes; ++k) total.add(pass.template sum<1>(z + k * stride, kept + k * kept_stride));
-      total.add(pass.lost);
-    } else {
-      total.add(classes == K::tree ? pass.template sum<K::tree>(z, kept) : pass.rest(classes, z, kept));
+    for (int k = 0; k < classes; k += K::tree) {
+      pass.add(classes - k < K::tree ? classes - k : K::tree, z + k * stride, kept + k * kept_stride, total);
     }
     L::store(strip.equal + row, pass.equal);
     update(strip, row, total);
