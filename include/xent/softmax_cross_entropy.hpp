@@ -22,6 +22,7 @@ struct ZLossRule {
 
   static constexpr bool may_magnify = false;
   bool plain() const { return z_loss == V(0); }
+  Magnified magnifies() const { return Magnified::not_at_all; }
   V power() const { return V(0); }
   V z_loss_of(Index i) const { return terms.sample_weight(i) * z_loss; }
 

@@ -116,16 +116,16 @@ auto gradient_row(Gradient& gradient, Index i) {
 }
 
 /// Calls use(work) with what takes the rows of `logits` the given way to kernels with these exponentials, or portable().
-template <bool keeps, class W, class Exps, class Logits, class Out, class Use, class Portable>
+template <bool keeps, class Exps, class Logits, class Out, class Use, class Portable>
 void with_work([[maybe_unused]] Way way, const Logits& logits, [[maybe_unused]] const Rows<Logits>& rows, Out& out,
                [[maybe_unused]] const Use& use, const Portable& portable) {
-  if constexpr (has_kernels<Logits, W> && !is_sample<Logits>) {
+  if constexpr (has_kernels<Logits> && !is_sample<Logits>) {
     if (way == Way::strips) {
       StripWork<Logits, Out, keeps, Exps> work(logits, rows, out);
       return use(work);
     }
   }
-  if constexpr (has_kernels<Logits, W> && !ClassesInPlace<Logits, typename Exps::T>) {
+  if constexpr (has_kernels<Logits> && !ClassesInPlace<Logits, typename Exps::T>) {
     if (way == Way::rows) {
       RowWork<Logits, Out, keeps, Exps> work(logits, rows, out);
       return use(work);
@@ -280,23 +280,28 @@ auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, 
     return reduce_chunks<R, Result, V, threads_allowed<Logits>, RowResults<Logits>>(row_count(logits), classes, grain,
                                                                                     terms, losses, clear);
   };
-  if constexpr (has_kernels<Logits, W> && has_labels) {
+  if constexpr (has_kernels<Logits> && has_labels) {
     const auto by_labels = [&]<class Exps>(Exps) {
       using T = typename Exps::T;
-      const Way way = way_of<Logits, W, T>(classes);
+      const Way way = way_of<Logits, T>(classes);
       const Index grain = grain_of<ClassesInPlace<Logits, T>>(way, classes);
       return reduce(grain, [&](Index begin, Index end, const V& divisor, const auto& take) {
-        with_work<with_gradient, W, Exps>(
+        with_work<with_gradient, Exps>(
             way, logits, logit_rows, gradient,
             [&](auto& work) { label_losses<sample>(work, gradient, terms, rule, begin, end, divisor, take); },
             [&] { portably(begin, end, divisor, take); });
       });
     };
-    if constexpr (Rule::may_magnify) {
-      if (rule.magnifies() == Magnified::much) return by_labels(Exponentials<double>());
-      if (rule.magnifies() == Magnified::little) return by_labels(Exponentials<KernelScalar<Logits>, true>());
+    if constexpr (std::is_same_v<KernelScalar<Logits>, double>) {
+      constexpr bool a_step_wider = std::is_same_v<W, V>;
+      if (!terms.smoothed() && rule.magnifies() != Magnified::much) return by_labels(Exponentials<double, a_step_wider>());
+    } else {
+      if constexpr (Rule::may_magnify) {
+        if (rule.magnifies() == Magnified::much) return by_labels(Exponentials<double>());
+        if (rule.magnifies() == Magnified::little) return by_labels(Exponentials<float, true>());
+      }
+      if (!terms.smoothed()) return by_labels(Exponentials<float>());
     }
-    if (!terms.smoothed()) return by_labels(Exponentials<KernelScalar<Logits>>());
   }
   const auto& targets = targets_of(terms);
   const auto& reader = reader_of(terms);
@@ -322,11 +327,11 @@ void for_rows(const Logits& logits, Out& out, const ByRows& by_rows, const ByRow
   using W = WorkOf<Logits>;
   const Rows<Logits> logit_rows(logits);
   const Index classes = class_count(logits);
-  const Way way = way_of<Logits, W>(classes);
+  const Way way = way_of<Logits>(classes);
   for_chunks<threads_allowed<Logits>>(row_count(logits), logits.size(),
                                       grain_of<ClassesInPlace<Logits, KernelScalar<Logits>>>(way, classes),
                                       [&](Index, Index begin, Index end) {
-                                        with_work<keeps, W, Exponentials<KernelScalar<Logits>>>(
+                                        with_work<keeps, Exponentials<KernelScalar<Logits>>>(
                                             way, logits, logit_rows, out,
                                             [&](auto& work) {
                                               for (Index first = begin; first < end; first += work.most_rows()) {

@@ -10,6 +10,8 @@
 #include <xent/detail/scalar.hpp>
 #include <xent/detail/ways.hpp>
 
+#include <type_traits>
+
 namespace xent::detail {
 
 /// The rows of `logits`, one at a time through kernels in T = Exps::T. One that does not stand side by side in T is copied to a scratch.
@@ -19,8 +21,8 @@ template <class Logits, class Out, bool keeps, class Exps>
 class RowWork {
  public:
   using T = typename Exps::T;
-  using W = WorkOf<Logits>;
   using V = WideOf<Logits>;
+  using W = std::conditional_t<Exps::careful, V, WorkOf<Logits>>;
 
   RowWork(const Logits& logits, const Rows<Logits>& source, Out& out)
       : maxima_(kernels<RowMaximumTable<T>>()),

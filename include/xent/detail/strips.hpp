@@ -5,6 +5,7 @@
 #include <xent/concepts.hpp>
 #include <xent/detail/access.hpp>
 #include <xent/detail/kernel/dispatch.hpp>
+#include <xent/detail/outcome.hpp>
 #include <xent/detail/row_partition.hpp>
 #include <xent/detail/scalar.hpp>
 #include <xent/detail/ways.hpp>
@@ -19,28 +20,28 @@ bool is_regular(const Strip<T>& strip, int j) {
   return is_finite(strip.max[j]) && !is_nan(strip.sum[j]);
 }
 
-template <class T>
-RowPartition<double> partition_of(const Strip<T>& strip, int j) {
+template <class W, class T>
+RowPartition<W> partition_of(const Strip<T>& strip, int j) {
   constexpr double unlift = ExpConstants<T>::unlift;
   const double lost = sizeof(T) == sizeof(float) ? 0.0 : strip.lost[j] * unlift;
-  return RowPartition<double>::of(strip.max[j], {strip.sum[j] * unlift, lost, double(strip.equal[j]),
-                                                 double(strip.moved[j]), double(strip.exponent[j])});
+  return RowPartition<W>::of(strip.max[j], {strip.sum[j] * unlift, lost, double(strip.equal[j]),
+                                            double(strip.moved[j]), double(strip.exponent[j])});
 }
 
-/// What becomes of doubles: as StripKernels::outcomes, but row by row in long double, and the plain loss alone: for others
-/// exponentials of doubles are taken a step wider, by the portable code.
-inline void find_outcomes(const Strip<double>& strip, int rows, const double* z, const long double* weight,
-                          long double divisor, long double* loss, StripOutcomes<double>& out) {
-  using V = long double;
+/// What becomes of doubles: as StripKernels::outcomes, but row by row in long double.
+template <class W, class OutcomeOf>
+void find_outcomes(const Strip<double>& strip, int rows, const OutcomeOf& outcome_of, long double* loss,
+                   long double* factor, StripOutcomes<double>& out) {
   for (int j = 0; j < rows; ++j) {
-    const RowPartition<double> partition = partition_of(strip, j);
-    const V factor = weight[j] / divisor;
-    const Factor<double> parts(V(factor * partition.unit<V>()));
-    loss[j] = is_regular(strip, j) ? partition.label_loss<V>(z[j], weight[j]) : quiet_nan<V>();
-    out.log_sum[j] = partition.log_sum();
+    const RowPartition<W> partition = partition_of<W>(strip, j);
+    const LabelOutcome<long double> outcome = outcome_of(partition, j);
+    const Factor<double> parts(outcome.factor * partition.template unit<long double>());
+    loss[j] = is_regular(strip, j) ? outcome.loss : quiet_nan<long double>();
+    out.log_sum[j] = static_cast<double>(partition.log_sum());
+    factor[j] = outcome.factor;
     out.first[j] = parts.first;
     out.second[j] = parts.second;
-    out.at_label[j] = static_cast<double>(-V(factor * partition.others<V>(0, z[j])));
+    out.at_label[j] = static_cast<double>(outcome.at_label);
   }
 }
 
@@ -52,6 +53,7 @@ class StripWork {
  public:
   using T = typename Exps::T;
   using V = WideOf<Logits>;
+  using W = std::conditional_t<Exps::careful, V, WorkOf<Logits>>;
 
   StripWork(const Logits& logits, const Rows<Logits>& source, Out& out)
       : kernels_(kernels<StripTable<T>>()),
@@ -92,14 +94,14 @@ class StripWork {
     V loss[strip_rows];
     std::fill_n(one, lanes_of(rows_), V(1));
     find_sums([] {});
-    find_outcomes(strip_.max, one, {}, V(1), loss);
+    find_plain_outcomes(strip_.max, one, V(1), loss);
   }
 
   bool regular(int j) const { return is_regular(strip_, j); }
 
   V logsumexp(int j) const {
     if (regular(j)) return V(strip_.max[j]) + V(outcomes_.log_sum[j]);
-    return RowPartition<double>(Row<const T>{z_ + j, stride_, classes_}).template logsumexp<V>();
+    return RowPartition<W>(Row<const T>{z_ + j, stride_, classes_}).template logsumexp<V>();
   }
 
   /// Reduces, and finds the losses: what the rule makes of the weight times nll at the label. The label may be negative: then
@@ -111,11 +113,18 @@ class StripWork {
       std::fill(z + rows_, z + lanes_of(rows_), T(0));
       kernels<StripLabelTable<T>>().pick(z_, stride_, classes_, rows_, label, z);
     });
-    if (rule.plain()) return find_outcomes(z, weight, {}, divisor, loss);
-    alignas(64) double z_loss[strip_rows] = {};
-    for (int j = 0; j < rows_; ++j) z_loss[j] = label[j] < 0 ? 0.0 : double(rule.z_loss_of(begin_ + j));
-    const bool no_z_loss = rule.power() != V(0);
-    find_outcomes(z, weight, {double(rule.power()), no_z_loss ? nullptr : z_loss}, divisor, loss);
+    if (rule.plain()) return find_plain_outcomes(z, weight, divisor, loss);
+    if constexpr (in_long_double) {
+      const auto outcome_of = [&](const RowPartition<W>& partition, int j) {
+        return label_outcome(partition.template facts<V>(0, z[j]), weight[j], rule, begin_ + j, divisor);
+      };
+      detail::find_outcomes<W>(strip_, rows_, outcome_of, loss, factor_, outcomes_);
+    } else {
+      alignas(64) double z_loss[strip_rows] = {};
+      for (int j = 0; j < rows_; ++j) z_loss[j] = label[j] < 0 ? 0.0 : double(rule.z_loss_of(begin_ + j));
+      const bool no_z_loss = rule.power() != V(0);
+      find_outcomes(z, weight, {double(rule.power()), no_z_loss ? nullptr : z_loss}, divisor, loss);
+    }
   }
 
   void write_gradient(const int* label) {
@@ -149,7 +158,7 @@ class StripWork {
       }
     } else {
       for (int j = 0; j < rows_; ++j) {
-        const auto partition = partition_of(strip_, j);
+        const auto partition = partition_of<W>(strip_, j);
         write_row(j, [&](double z) { return partition.template log_probability<V>(z); });
       }
     }
@@ -160,6 +169,7 @@ class StripWork {
   // Beyond so many classes a strip does not stay in the second cache: then it is cheaper to take its exponentials twice than
   // to keep them. Sums of doubles would lose digits on their way from one maximum to the next.
   bool rereads() const { return !packs && sizeof(T) == sizeof(float) && classes_ > 256; }
+  static constexpr bool in_long_double = std::is_same_v<V, long double>;
   static constexpr bool direct = packs || ContiguousClasses<Out>;  // what is kept has a place
 
   /// Calls look() when the logits have been read, but not yet been written over.
@@ -175,14 +185,23 @@ class StripWork {
     }
   }
 
-  void find_outcomes(const T* z, const V* weight, [[maybe_unused]] const LossShape& shape, const V& divisor, V* loss) {
-    if constexpr (std::is_same_v<V, double>) {
-      kernels_.outcomes(strip_, rows_, z, weight, shape, 1 / divisor, keeps, outcomes_);
-      std::copy_n(outcomes_.loss, rows_, loss);
+  void find_plain_outcomes(const T* z, const V* weight, const V& divisor, V* loss) {
+    if constexpr (in_long_double) {
+      const auto outcome_of = [&](const RowPartition<W>& partition, int j) {
+        const V factor = weight[j] / divisor;
+        return LabelOutcome<V>{partition.template label_loss<V>(z[j], weight[j]), factor,
+                               -V(factor * partition.template others<V>(0, z[j]))};
+      };
+      detail::find_outcomes<W>(strip_, rows_, outcome_of, loss, factor_, outcomes_);
     } else {
-      detail::find_outcomes(strip_, rows_, z, weight, divisor, loss, outcomes_);
+      find_outcomes(z, weight, {}, divisor, loss);
     }
-    for (int j = 0; !direct && j < rows_; ++j) factor_[j] = weight[j] / divisor;
+  }
+
+  void find_outcomes(const T* z, const double* weight, const LossShape& shape, double divisor, double* loss) {
+    kernels<StripOutcomeTable<T>>().outcomes(strip_, rows_, z, weight, shape, 1 / divisor, keeps, outcomes_);
+    std::copy_n(outcomes_.loss, rows_, loss);
+    if constexpr (!direct) std::copy_n(outcomes_.factor, rows_, factor_);
   }
 
   /// Makes the kept exponentials, or those taken again where nothing was kept, multiples of the probabilities.
@@ -195,7 +214,7 @@ class StripWork {
       kernels<StripOutputTable<T>>().scale(kept_, kept_stride_, classes_, rows_, outcomes_.first, outcomes_.second);
     } else {
       for (int j = 0; j < rows_; ++j) {
-        const auto partition = partition_of(strip_, j);
+        const auto partition = partition_of<W>(strip_, j);
         write_row(j, [&](double z) { return V(factor_[j] * partition.template probability<V>(z)); });
       }
     }
@@ -232,7 +251,7 @@ class StripWork {
   Index kept_stride_ = 0;
   Strip<T> strip_;
   StripOutcomes<T> outcomes_;
-  V factor_[direct ? 1 : strip_rows];
+  V factor_[in_long_double || !direct ? strip_rows : 1];
   alignas(64) T scratch_[packs ? scratch_size : 1];
 };
 

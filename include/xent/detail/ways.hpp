@@ -38,10 +38,10 @@ struct Exponentials {
   static constexpr bool careful = more_digits;
 };
 
-/// Rows that the kernels can reduce: of float (half and bfloat16 through it) and double, where no wider exponential is asked for.
-template <class T, class W>
+/// Rows that the kernels can reduce: of float (half and bfloat16 through it) and double.
+template <class T>
 inline constexpr bool has_kernels =
-    std::is_same_v<W, double> && (std::is_same_v<KernelScalar<T>, float> || std::is_same_v<KernelScalar<T>, double>);
+    std::is_same_v<KernelScalar<T>, float> || std::is_same_v<KernelScalar<T>, double>;
 
 /// In memory as the kernels read and write: in their scalar, side by side in one direction.
 template <class T>
@@ -79,9 +79,9 @@ const T* row_to_write([[maybe_unused]] const Logits& logits, [[maybe_unused]] Ou
 }
 
 /// The way to kernels in T.
-template <class Logits, class W, class T = KernelScalar<Logits>>
+template <class Logits, class T = KernelScalar<Logits>>
 Way way_of(Index classes) {
-  if constexpr (has_kernels<Logits, W>) {
+  if constexpr (has_kernels<Logits>) {
     if (instruction_set() == InstructionSet::portable || classes > most_kernel_classes) return Way::portable;
     if (ClassesInPlace<Logits, T>) return Way::strips;
     if (!is_sample<Logits> && classes * Index(sizeof(T)) <= most_tile_bytes) return Way::strips;

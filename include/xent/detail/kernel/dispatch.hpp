@@ -38,6 +38,7 @@ template <class T>
 struct StripOutcomes {
   alignas(64) double log_sum[strip_rows];
   alignas(64) double loss[strip_rows];
+  alignas(64) double factor[strip_rows];  // of a softmax
   alignas(64) T first[strip_rows];
   alignas(64) T second[strip_rows];
   alignas(64) T at_label[strip_rows];
@@ -71,6 +72,10 @@ struct RowSumTable {
 template <class T>
 struct StripTable {
   void (*maximum)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, T* max);
+};
+/// For results in float.
+template <class T>
+struct StripOutcomeTable {
   void (*outcomes)(const Strip<T>& strip, int rows, const T* z, const double* b, const LossShape& shape, double scale,
                    bool gradient, StripOutcomes<T>& outcomes);
 };

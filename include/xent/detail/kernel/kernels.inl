@@ -31,7 +31,12 @@ struct TableOf<RowSumTable<T, careful>, bytes> {
 template <class T, int bytes>
 struct TableOf<StripTable<T>, bytes> {
   using K = StripKernels<T, bytes>;
-  static constexpr StripTable<T> value{&K::maximum, &K::outcomes};
+  static constexpr StripTable<T> value{&K::maximum};
+};
+
+template <class T, int bytes>
+struct TableOf<StripOutcomeTable<T>, bytes> {
+  static constexpr StripOutcomeTable<T> value{&StripKernels<T, bytes>::outcomes};
 };
 
 template <class T, int bytes>

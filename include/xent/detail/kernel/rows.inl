@@ -169,7 +169,7 @@ struct RowSums {
     if constexpr (sizeof(T) == 4) {
       sum = Lanes<double, bytes>::sum(total.sum + total.other) + double(L::sum(pass.lost));
     } else {
-      for (int k = 0; k < L::count; ++k) lost += total.other[k] + add_exactly(sum, total.sum[k]);
+      for (int k = 0; k < L::count; ++k) lost += total.other[k] + pass.lost[k] + add_exactly(sum, total.sum[k]);
     }
     return {sum * K::unlift, lost * K::unlift, double(L::sum(pass.equal)), double(pass.exp.moved[0]),
             double(pass.exp.exponent[0])};

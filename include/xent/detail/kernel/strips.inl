@@ -213,6 +213,7 @@ struct StripKernels {
         }
         const D share = scale / (tail + 1.0);
         put_factor<T, bytes>((scaled + 2.0 * z_loss) * share * tails.unit, out.first + row, out.second + row);
+        Wide::store(out.factor + row, (scaled + 2.0 * z_loss) * scale);
         Wide::store_narrower(out.at_label + row, (2.0 * z_loss * p - scaled * others) * share);
       }
       Wide::store(out.loss + row, loss + poison);
