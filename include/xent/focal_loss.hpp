@@ -95,7 +95,8 @@ struct SigmoidFocalRule {
   bool weighted() const { return !sample_weights.values().empty(); }
   WeightVector<Scalar> pos_weights() const { return {}; }
   WeightVector<Scalar> class_weights() const { return {}; }
-  BinaryTerms terms() const { return {}; }
+  Scalar smoothing() const { return Scalar(0); }
+  V smoothed(const V& target) const { return target; }
 
   V balance(const V& target) const {
     if (!options.alpha) return V(1);

@@ -11,8 +11,12 @@ namespace xent {
 
 namespace detail {
 
+template <RealArray T>
+using MapTableOf = MapTable<KernelScalar<T>>;
+
 template <RealArray T, class Out, class Function>
-void elementwise(const char* function, const T& x, Out& out, MapTable::Map MapTable::*kernel, const Function& f) {
+void elementwise(const char* function, const T& x, Out& out, typename MapTableOf<T>::Map MapTableOf<T>::*kernel,
+                 const Function& f) {
   check_output(function, "out", out, x);
   resize_output(out, x);
   map_elements(x, out, kernel, f);
@@ -28,7 +32,7 @@ void elementwise(const char* function, const T& x, Out& out, MapTable::Map MapTa
 /// Errors: std::invalid_argument for an `out` of a wrong shape that cannot be resized.
 template <RealArray T, WritableArray<T> Out>
 void sigmoid(const T& x, Out&& out) {
-  detail::elementwise("sigmoid", x, out, &detail::MapTable::sigmoid,
+  detail::elementwise("sigmoid", x, out, &detail::MapTableOf<T>::sigmoid,
                       [](const auto& z) { return detail::Logistic(z).sigmoid(); });
 }
 
@@ -50,7 +54,7 @@ auto sigmoid(const T& x) {
 /// Errors: std::invalid_argument for an `out` of a wrong shape that cannot be resized.
 template <RealArray T, WritableArray<T> Out>
 void log_sigmoid(const T& x, Out&& out) {
-  detail::elementwise("log_sigmoid", x, out, &detail::MapTable::log_sigmoid,
+  detail::elementwise("log_sigmoid", x, out, &detail::MapTableOf<T>::log_sigmoid,
                       [](const auto& z) { return detail::Logistic(z).log_sigmoid(); });
 }
 
@@ -72,7 +76,7 @@ auto log_sigmoid(const T& x) {
 /// Errors: std::invalid_argument for an `out` of a wrong shape that cannot be resized.
 template <RealArray T, WritableArray<T> Out>
 void softplus(const T& x, Out&& out) {
-  detail::elementwise("softplus", x, out, &detail::MapTable::softplus,
+  detail::elementwise("softplus", x, out, &detail::MapTableOf<T>::softplus,
                       [](const auto& z) { return detail::Logistic(z).softplus(); });
 }
 

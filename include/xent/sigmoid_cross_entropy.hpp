@@ -41,7 +41,7 @@ struct SigmoidRule {
   }
   const WeightVector<Scalar>& pos_weights() const { return options.pos_weights; }
   const WeightVector<Scalar>& class_weights() const { return options.class_weights; }
-  BinaryTerms terms() const { return {.smoothing = static_cast<float>(widen(options.label_smoothing))}; }
+  Scalar smoothing() const { return options.label_smoothing; }
 
   ElementOutcome<V> operator()(const W& z, const V& target, Index i, Index k) const {
     if (is_nan(z)) return {V(z), V(z)};

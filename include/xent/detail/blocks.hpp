@@ -31,9 +31,9 @@ void for_coefficients(Index rows, Index classes, Index begin, Index end, const B
 template <class T>
 inline constexpr bool by_rows = is_sample<T> || row_major<T>;
 
-/// Elements that the kernels can take: float, and the half precisions through it.
+/// Elements that the kernels can take: float, and the half precisions through it, and double.
 template <class T>
-inline constexpr bool has_element_kernels = std::is_same_v<KernelScalar<T>, float>;
+inline constexpr bool has_element_kernels = has_kernels<T>;
 
 inline constexpr int block_size = 512;
 /// No register holds more.
@@ -49,8 +49,10 @@ inline Index block_length(Index length) {
 template <class T, class Like>
 class ElementReader {
  public:
+  using Kernel = KernelScalar<Like>;
+
   explicit ElementReader(const T& x) : source_(x), rows_(row_count(x)), classes_(class_count(x)) {
-    if constexpr (KernelMemory<T>) {
+    if constexpr (KernelMemory<T> && std::is_same_v<KernelScalar<T>, Kernel>) {
       const bool whole = x.outerStride() == x.innerSize() || x.outerSize() == 1;
       if (whole && by_rows<T> == by_rows<Like>) data_ = x.data();
     }
@@ -58,11 +60,11 @@ class ElementReader {
 
   bool in_place() const { return data_ != nullptr; }
 
-  const float* block(Index begin, int size, float* copy) const {
+  const Kernel* block(Index begin, int size, Kernel* copy) const {
     if (in_place()) return data_ + begin;
-    float* to = copy;
+    Kernel* to = copy;
     for_coefficients<by_rows<Like>>(rows_, classes_, begin, begin + size,
-                                    [&](Index i, Index k) { *to++ = static_cast<float>(widen(source_(i, k))); });
+                                    [&](Index i, Index k) { *to++ = static_cast<Kernel>(widen(source_(i, k))); });
     return copy;
   }
 
@@ -70,23 +72,25 @@ class ElementReader {
   Coefficients<T, is_sample<Like>> source_;
   Index rows_;
   Index classes_;
-  const float* data_ = nullptr;
+  const Kernel* data_ = nullptr;
 };
 
 /// The other way round: block(...) says where the kernel shall write, done(...) takes it where it belongs.
 template <class T, class Like>
 class ElementWriter {
  public:
+  using Kernel = KernelScalar<Like>;
+
   explicit ElementWriter(T& x) : cells_(cells<is_sample<Like>>(x)), rows_(row_count(x)), classes_(class_count(x)) {
-    if constexpr (KernelMemory<T>) {
+    if constexpr (KernelMemory<T> && std::is_same_v<KernelScalar<T>, Kernel>) {
       const bool whole = x.outerStride() == x.innerSize() || x.outerSize() == 1;
       if (whole && by_rows<T> == by_rows<Like>) data_ = x.data();
     }
   }
 
-  float* block(Index begin, float* copy) const { return data_ != nullptr ? data_ + begin : copy; }
+  Kernel* block(Index begin, Kernel* copy) const { return data_ != nullptr ? data_ + begin : copy; }
 
-  void done(Index begin, int size, const float* copy) const {
+  void done(Index begin, int size, const Kernel* copy) const {
     if (data_ != nullptr) return;
     for_coefficients<by_rows<Like>>(rows_, classes_, begin, begin + size,
                                     [&](Index i, Index k) { cells_(i, k) = narrow<typename T::Scalar>(*copy++); });
@@ -96,23 +100,24 @@ class ElementWriter {
   decltype(cells<is_sample<Like>>(std::declval<T&>())) cells_;
   Index rows_;
   Index classes_;
-  float* data_ = nullptr;
+  Kernel* data_ = nullptr;
 };
 
 /// A weight for each element of a block, of a vector that has one for each row, or each class. Or a single one, or none.
+template <class T>
 class BlockFactor {
  public:
   enum class Along { inner, outer };
 
   /// `along`: whether the next element in memory has the next weight, or the one after `length` elements.
-  BlockFactor(const WeightVector<float>& weights, Along along, Index length)
+  BlockFactor(const WeightVector<T>& weights, Along along, Index length)
       : weights_(weights.empty() ? nullptr : &weights[0]),
         size_(weights.size()),
         along_(length == 1 ? Along::inner : along),
         length_(length == 1 ? size_ : length) {}
 
   /// The weights of the elements from `begin` on, or null.
-  const float* block(Index begin, int size) {
+  const T* block(Index begin, int size) {
     if (size_ == 0) return nullptr;
     const Index phase = size_ == 1 ? 0 : along_ == Along::inner ? begin % length_ : begin;
     if (phase == phase_ && size <= filled_) return factors_;  // blocks of whole rows are all alike
@@ -141,13 +146,13 @@ class BlockFactor {
     }
   }
 
-  const float* weights_;
+  const T* weights_;
   Index size_;
   Along along_;
   Index length_;
   Index phase_ = -1;
   int filled_ = 0;
-  float factors_[block_size] = {};
+  T factors_[block_size] = {};
 };
 
 }  // namespace xent::detail

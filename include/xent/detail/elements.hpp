@@ -33,17 +33,17 @@ void map_coefficients(const T& in, Out& out, const Function& f) {
 }
 
 /// The same by a kernel where there is one for this scalar.
-template <RealArray T, class Out, class Function>
-void map_elements(const T& in, Out& out, MapTable::Map MapTable::*kernel, const Function& f) {
+template <RealArray T, class Out, class Table, class Function>
+void map_elements(const T& in, Out& out, typename Table::Map Table::*kernel, const Function& f) {
   if constexpr (has_element_kernels<T>) {
     if (instruction_set() != InstructionSet::portable) {
       const ElementReader<T, T> reader(in);
       const ElementWriter<Out, T> writer(out);
       for_chunks<threads_allowed<T>>(in.size(), in.size(), 1, [&](Index, Index begin, Index end) {
-        float copy[block_size];
+        KernelScalar<T> copy[block_size];
         for (Index at = begin; at < end; at += block_size) {
           const int size = int(std::min(end - at, Index(block_size)));
-          (kernels<MapTable>().*kernel)(reader.block(at, size, copy), size, writer.block(at, copy));
+          (kernels<Table>().*kernel)(reader.block(at, size, copy), size, writer.block(at, copy));
           writer.done(at, size, copy);
         }
       });
@@ -68,14 +68,17 @@ struct MaybeWriter : ElementWriter<T, Like> {
 template <class Like>
 struct MaybeWriter<NoGradient, Like> {
   explicit MaybeWriter(NoGradient&) {}
-  float* block(Index, float*) const { return nullptr; }
-  void done(Index, int, const float*) const {}
+  KernelScalar<Like>* block(Index, KernelScalar<Like>*) const { return nullptr; }
+  void done(Index, int, const KernelScalar<Like>*) const {}
 };
 
 /// The binary cross-entropy by its kernel, a block of elements at a time.
 template <class Logits, class Targets, class Rule, class Gradient, class Losses>
 class BinaryBlocks {
  public:
+  using T = KernelScalar<Logits>;
+  using V = WideOf<Logits>;
+
   BinaryBlocks(const Logits& logits, const Targets& targets, const Rule& rule, Gradient& gradient, Losses& losses)
       : rule_(rule),
         rows_(row_count(logits)),
@@ -87,15 +90,15 @@ class BinaryBlocks {
         complete_(!rule.sample_weights.any_zero()) {}
 
   /// The sum of the losses of the elements [begin, end); gradients are divided by `divisor`.
-  Sum<double> run(Index begin, Index end, double divisor) const {
+  Sum<V> run(Index begin, Index end, const V& divisor) const {
     const Index length = by_rows<Logits> ? classes_ : rows_;
-    constexpr auto across = by_rows<Logits> ? BlockFactor::Along::inner : BlockFactor::Along::outer;
-    constexpr auto down = by_rows<Logits> ? BlockFactor::Along::outer : BlockFactor::Along::inner;
+    constexpr auto across = by_rows<Logits> ? BlockFactor<T>::Along::inner : BlockFactor<T>::Along::outer;
+    constexpr auto down = by_rows<Logits> ? BlockFactor<T>::Along::outer : BlockFactor<T>::Along::inner;
     Factors factors{{rule_.pos_weights(), across, length},
                     {rule_.class_weights(), across, length},
                     {rule_.sample_weights.values(), rule_.sample_weights.by_element() ? across : down, length}};
     const Index step = block_length(length);
-    Sum<double> total;
+    Sum<V> total;
     for (Index at = begin; at < end; at += step) {
       total.add(block(at, int(std::min(end - at, step)), divisor, factors));
     }
@@ -104,48 +107,64 @@ class BinaryBlocks {
 
  private:
   struct Factors {
-    BlockFactor pos;
-    BlockFactor of_class;
-    BlockFactor sample;
+    BlockFactor<T> pos;
+    BlockFactor<T> of_class;
+    BlockFactor<T> sample;
   };
 
-  double block(Index at, int size, double divisor, Factors& factors) const {
-    float z_copy[block_size];
-    float t_copy[block_size];
-    float slope_copy[block_size];
-    float loss_copy[block_size];
-    float pos[block_size];
-    float neg[block_size];
-    float both[block_size];
-    const float* z = z_.block(at, size, z_copy);
-    const float* t = t_.block(at, size, t_copy);
-    BinaryTerms terms = rule_.terms();
-    terms.divisor = float(divisor);
+  V block(Index at, int size, const V& divisor, Factors& factors) const {
+    T z_copy[block_size];
+    T t_copy[block_size];
+    T slope_copy[block_size];
+    T loss_copy[block_size];
+    T pos[block_size];
+    T neg[block_size];
+    T both[block_size];
+    const T* z = z_.block(at, size, z_copy);
+    const T* t = t_.block(at, size, t_copy);
+    BinaryTerms<T> terms{.smoothing = static_cast<T>(rule_.smoothing()), .divisor = static_cast<T>(divisor)};
     if (rule_.weighted()) {
-      const ElementFactors weights{factors.pos.block(at, size), factors.of_class.block(at, size),
+      const ElementFactors<T> weights{factors.pos.block(at, size), factors.of_class.block(at, size),
                                    factors.sample.block(at, size)};
       if (size % block_unit != 0) {
         if (t != t_copy) std::copy_n(t, size, t_copy);
-        std::fill_n(t_copy + size, block_unit - size % block_unit, 0.0f);
+        std::fill_n(t_copy + size, block_unit - size % block_unit, T(0));
         t = t_copy;
       }
-      kernels<BinaryTable>().weigh(t, size, terms.smoothing, weights, pos, neg, both);
+      weigh(t, size, weights, pos, neg, both);
       terms.pos = pos;
       terms.neg = neg;
       terms.both = both;
       if (!complete_) z = without_absent(z, size, weights.sample, z_copy);
     }
-    float* const slope = gradient_.block(at, slope_copy);
-    float* const loss = losses_.block(at, loss_copy);
-    const double sum = kernels<BinaryTable>().binary(z, t, size, terms, slope, loss);
+    T* const slope = gradient_.block(at, slope_copy);
+    T* const loss = losses_.block(at, loss_copy);
+    const double sum = kernels<BinaryTable<T>>().binary(z, t, size, terms, slope, loss);
     gradient_.done(at, size, slope_copy);
     losses_.done(at, size, loss_copy);
-    return sum;
+    return V(sum);
+  }
+
+  /// The weights of both sides and their sums, rounded once: those of floats are made in double, those of doubles in V.
+  void weigh(const T* t, int size, const ElementFactors<T>& factors, T* pos, T* neg, T* both) const {
+    if constexpr (std::is_same_v<T, float>) {
+      kernels<WeightTable>().weigh(t, size, static_cast<float>(rule_.smoothing()), factors, pos, neg, both);
+    } else {
+      for (int j = 0; j < size; ++j) {
+        V factor = factors.of_class == nullptr ? V(1) : V(factors.of_class[j]);
+        if (factors.sample != nullptr) factor *= factors.sample[j];
+        const V p = factor * rule_.smoothed(t[j]) * (factors.pos == nullptr ? V(1) : V(factors.pos[j]));
+        const V n = factor * rule_.smoothed(V(1) - t[j]);
+        pos[j] = static_cast<T>(p);
+        neg[j] = static_cast<T>(n);
+        both[j] = static_cast<T>(p + n);
+      }
+    }
   }
 
   /// The logits, but 0 where the sample weight is, for they may be NaN.
-  static const float* without_absent(const float* z, int size, const float* sample, float* copy) {
-    for (int j = 0; j < size; ++j) copy[j] = sample[j] == 0 ? 0.0f : z[j];
+  static const T* without_absent(const T* z, int size, const T* sample, T* copy) {
+    for (int j = 0; j < size; ++j) copy[j] = sample[j] == T(0) ? T(0) : z[j];
     return copy;
   }
 
@@ -212,7 +231,8 @@ auto element_losses(const Logits& logits, const Targets& targets, const Rule& ru
     const auto total = [&](const auto& sum_of_chunk) {
       return sum_chunks<threads_allowed<Logits>, Sum<V>>(logits.size(), logits.size(), 1, sum_of_chunk);
     };
-    if constexpr (has_element_kernels<Logits> && has_element_kernels<Targets> && requires { rule.terms(); }) {
+    if constexpr (has_element_kernels<Logits> && has_element_kernels<Targets> && requires { rule.smoothing(); } &&
+                  sizeof(KernelScalar<Targets>) <= sizeof(KernelScalar<Logits>)) {
       if (rule.by_kernel() && instruction_set() != InstructionSet::portable) {
         const BinaryBlocks blocks(logits, targets, rule, gradient, losses);
         return total([&](Index begin, Index end) { return blocks.run(begin, end, divisor); });

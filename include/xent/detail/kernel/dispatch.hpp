@@ -182,31 +182,38 @@ struct DenseGradientTable {
 
 /// What the kernel of the binary cross-entropy is told about a block of elements: what their targets are smoothed by, or the
 /// weights of both sides themselves with their sums, and what slopes are divided by.
+template <class T>
 struct BinaryTerms {
-  float smoothing = 0;
-  float divisor = 1;
-  const float* pos = nullptr;
-  const float* neg = nullptr;
-  const float* both = nullptr;
+  T smoothing = 0;
+  T divisor = 1;
+  const T* pos = nullptr;
+  const T* neg = nullptr;
+  const T* both = nullptr;
 };
 
 /// The factors of the elements of a block, each of them or null.
+template <class T>
 struct ElementFactors {
-  const float* pos;
-  const float* of_class;
-  const float* sample;
+  const T* pos;
+  const T* of_class;
+  const T* sample;
 };
 
-/// The kernels for single elements in float, see elements.inl.
+/// The kernels for single elements, see elements.inl.
+template <class T>
 struct MapTable {
-  using Map = void (*)(const float* x, std::ptrdiff_t size, float* out);
+  using Map = void (*)(const T* x, std::ptrdiff_t size, T* out);
   Map sigmoid;
   Map log_sigmoid;
   Map softplus;
 };
+template <class T>
 struct BinaryTable {
-  double (*binary)(const float* z, const float* t, int size, const BinaryTerms& terms, float* slope, float* loss);
-  void (*weigh)(const float* t, int size, float smoothing, const ElementFactors& factors, float* pos, float* neg,
+  double (*binary)(const T* z, const T* t, int size, const BinaryTerms<T>& terms, T* slope, T* loss);
+};
+/// For targets in float.
+struct WeightTable {
+  void (*weigh)(const float* t, int size, float smoothing, const ElementFactors<float>& factors, float* pos, float* neg,
                 float* both);
 };
 

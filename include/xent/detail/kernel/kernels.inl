@@ -80,15 +80,20 @@ struct TableOf<DenseGradientTable<wide>, bytes> {
   static constexpr DenseGradientTable<wide> value{&K::template gradient<false>, &K::template gradient<true>};
 };
 
-template <int bytes>
-struct TableOf<MapTable, bytes> {
-  using K = ElementKernels<bytes>;
+template <class T, int bytes>
+struct TableOf<MapTable<T>, bytes> {
+  using K = ElementKernels<T, bytes>;
   using F = typename K::Function;
-  static constexpr MapTable value{&K::template map<F::sigmoid>, &K::template map<F::log_sigmoid>,
-                                  &K::template map<F::softplus>};
+  static constexpr MapTable<T> value{&K::template map<F::sigmoid>, &K::template map<F::log_sigmoid>,
+                                     &K::template map<F::softplus>};
+};
+
+template <class T, int bytes>
+struct TableOf<BinaryTable<T>, bytes> {
+  static constexpr BinaryTable<T> value{&ElementKernels<T, bytes>::binary};
 };
 
 template <int bytes>
-struct TableOf<BinaryTable, bytes> {
-  static constexpr BinaryTable value{&ElementKernels<bytes>::binary, &ElementKernels<bytes>::weigh};
+struct TableOf<WeightTable, bytes> {
+  static constexpr WeightTable value{&WeightKernels<bytes>::weigh};
 };
