@@ -138,11 +138,13 @@ class BinaryBlocks {
       if (!complete_) z = without_absent(z, size, weights.sample, z_copy);
     }
     T* const slope = gradient_.block(at, slope_copy);
-    T* const loss = losses_.block(at, loss_copy);
-    const double sum = kernels<BinaryTable<T>>().binary(z, t, size, terms, slope, loss);
+    T* const wanted = losses_.block(at, loss_copy);
+    T* const loss = std::is_same_v<T, double> && wanted == nullptr ? loss_copy : wanted;
+    V sum = V(kernels<BinaryTable<T>>().binary(z, t, size, terms, slope, loss));
+    if (std::is_same_v<T, double> && !is_finite(sum)) sum = sum_of<V>(loss, size);  // which may be finite in V
     gradient_.done(at, size, slope_copy);
     losses_.done(at, size, loss_copy);
-    return V(sum);
+    return sum;
   }
 
   /// The weights of both sides and their sums, rounded once: those of floats are made in double, those of doubles in V.

@@ -150,7 +150,7 @@ class Absences {
     for (int a = 0; a < count_; ++a) loss[row_[a]] = V(0);
     take(first, rows, loss);
     if constexpr (!std::is_same_v<Gradient, NoGradient>) {
-      const bool any_nan = is_nan(sum_of(loss, rows));
+      const bool any_nan = is_nan(sum_of<V>(loss, rows));
       work.write_gradient(label);
       for (int a = 0; a < count_; ++a) fill(cells<sample>(gradient).row(first + row_[a]), V(0));
       for (int j = 0; any_nan && j < rows; ++j) {

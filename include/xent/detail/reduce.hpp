@@ -48,8 +48,8 @@ void fill(const Row<Scalar>& row, const W& value) {
 }
 
 /// The sum of a few numbers, in four strands that a processor can follow at once.
-template <class V>
-V sum_of(const V* x, int count) {
+template <class V, class T>
+V sum_of(const T* x, int count) {
   V strand[4] = {V(0), V(0), V(0), V(0)};
   int j = 0;
   for (; j + 4 <= count; j += 4) {
@@ -77,7 +77,7 @@ V mean_divisor(const Terms& terms, Index rows) {
     for (Index begin = 0; begin < rows; begin += most_shares) {
       const int count = int(std::min(rows - begin, Index(most_shares)));
       terms.shares(begin, count, share);
-      total.add(sum_of(share, count));
+      total.add(sum_of<V>(share, count));
     }
     return total.value();
   }
@@ -104,7 +104,7 @@ auto reduce_chunks(Index rows, Index classes, Index grain, const Terms& terms, c
     }
     const Sum<V> total = sum_chunks<threads, Sum<V>>(rows, rows * classes, grain, [&](Index begin, Index end) {
       Sum<V> part;
-      losses(begin, end, divisor, [&](Index, int count, const V* loss) { part.add(sum_of(loss, count)); });
+      losses(begin, end, divisor, [&](Index, int count, const V* loss) { part.add(sum_of<V>(loss, count)); });
       return part;
     });
     return narrow<Result>(V(total.value() / divisor));

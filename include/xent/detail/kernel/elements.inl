@@ -21,8 +21,9 @@ struct ElementKernels {
     for (std::ptrdiff_t k = i; k < size; ++k) out[k] = rest[k - i];
   }
 
-  /// The binary cross-entropy, see BinaryLoss, of logits z and targets t on the terms given: the sum of the losses. They are
-  /// written to `loss` and their derivatives by the divisor to `slope`, where these are not null.
+  /// The binary cross-entropy, see BinaryLoss, of logits z and targets t on the terms given. The losses are written to `loss`
+  /// and their derivatives by the divisor to `slope`, where these are not null. Returns the sum of the losses, which of
+  /// doubles is not finite where that would be more than the largest of them.
   static double binary(const T* z, const T* t, int size, const BinaryTerms<T>& terms, T* slope, T* loss) {
     Total<T, bytes> total;  // each by itself: a few losses may be more than the largest float
     int i = 0;
