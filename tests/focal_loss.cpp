@@ -35,6 +35,12 @@ void check_softmax(Logits const& logits, Labels const& labels, Setup<Scalar> con
   CHECK(within(xent::softmax_focal_loss_with_gradient(logits, labels, gradient, setup.focal()), exact.mean, ulps));
   CHECK(within(gradient, exact.mean_gradient, ulps, 4));
   CHECK(within(xent::softmax_focal_loss<Reduction::sum>(logits, labels, setup.focal()), exact.sum, ulps));
+  Rows<Scalar> by_rows;
+  xent::softmax_focal_loss_with_gradient(logits, labels, by_rows, setup.focal());
+  CHECK(within(by_rows, exact.mean_gradient, ulps, 4));
+  Cols<Scalar> by_columns;
+  xent::softmax_focal_loss_with_gradient(logits, labels, by_columns, setup.focal());
+  CHECK(within(by_columns, exact.mean_gradient, ulps, 4));
 }
 
 template <class Logits, class Scalar>
@@ -56,7 +62,7 @@ TEMPLATE_LIST_TEST_CASE("the softmax focal loss and its gradient follow the form
   Random random;
   for (TestType gamma : {TestType(0), TestType(0.5), TestType(1), TestType(1.5), TestType(2), TestType(5)})
     for (double scale : {0.1, 2.0, 30.0})
-      for (Index cols : {2, 7, 40}) {
+      for (Index cols : {2, 7, 40, 260}) {
         INFO("gamma " << gamma << ", scale " << scale << ", " << cols << " classes");
         Setup<TestType> setup;
         setup.gamma = gamma;

@@ -128,19 +128,20 @@ TEMPLATE_LIST_TEST_CASE("all options together", "[sigmoid_cross_entropy]", Reals
   }
 }
 
-TEST_CASE("every element meets its own weights, however long rows and columns are", "[sigmoid_cross_entropy]") {
+TEMPLATE_LIST_TEST_CASE("every element meets its own weights, however long rows and columns are",
+                        "[sigmoid_cross_entropy]", Reals32And64) {
   Random random;
   for (auto const& [rows, cols] :
        {std::pair<Index, Index>{1300, 1}, {1, 600}, {700, 2}, {170, 3}, {40, 33}, {3, 511}, {2, 1100}}) {
-    Setup<float> setup;
-    setup.pos_weights = positive_weights<float>(random, cols);
-    setup.class_weights = positive_weights<float>(random, cols);
-    setup.sample_weights = positive_weights<float>(random, rows);
-    setup.sample_weights(rows / 2) = rows > 1 ? 0.0f : 2.0f;
-    Rows<float> logits = normal_rows<float>(random, rows, cols, 4);
-    if (rows > 1) logits(rows / 2, cols - 1) = nan<float>();  // of a row that does not count
+    Setup<TestType> setup;
+    setup.pos_weights = positive_weights<TestType>(random, cols);
+    setup.class_weights = positive_weights<TestType>(random, cols);
+    setup.sample_weights = positive_weights<TestType>(random, rows);
+    setup.sample_weights(rows / 2) = rows > 1 ? TestType(0) : TestType(2);
+    Rows<TestType> logits = normal_rows<TestType>(random, rows, cols, 4);
+    if (rows > 1) logits(rows / 2, cols - 1) = nan<TestType>();  // of a row that does not count
     INFO(rows << " x " << cols);
-    check_both_orders(logits, uniform_rows<float>(random, rows, cols, 0, 1), setup);
+    check_both_orders(logits, uniform_rows<TestType>(random, rows, cols, 0, 1), setup);
   }
 }
 

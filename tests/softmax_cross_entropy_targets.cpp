@@ -14,6 +14,7 @@
 
 #include <limits>
 #include <tuple>
+#include <utility>
 
 using namespace support;
 using xent::Reduction;
@@ -60,6 +61,23 @@ TEMPLATE_LIST_TEST_CASE("loss and gradient against targets are within 4 ulp", "[
       check_both_orders(normal_rows<TestType>(random, rows, cols, scale),
                         distributions<TestType>(random, rows, cols, 2, 0.3), Setup<TestType>{});
     }
+}
+
+TEMPLATE_LIST_TEST_CASE("targets of strips that do not fit the nearest cache, and of some that are masked", "[targets]",
+                        Reals32And64) {
+  Random random;
+  for (auto const& [rows, cols] : {std::pair<Index, Index>{43, 210}, {37, 300}, {270, 33}}) {
+    INFO(rows << " x " << cols);
+    Rows<TestType> logits = normal_rows<TestType>(random, rows, cols, 3);
+    for (Index i = 0; i < rows; i += 3) logits(i, random.integer(0, cols - 1)) = -infinity<TestType>();
+    Rows<TestType> targets = distributions<TestType>(random, rows, cols);
+    targets = (logits == -infinity<TestType>()).select(Rows<TestType>::Zero(rows, cols), targets);
+    Setup<TestType> setup;
+    check_both_orders(logits, targets, setup);
+    setup.label_smoothing = TestType(0.2);
+    setup.class_weights = positive_weights<TestType>(random, cols);
+    check_both_orders(logits, targets, setup);
+  }
 }
 
 TEMPLATE_LIST_TEST_CASE("margins beyond the largest number still give a finite loss, if it is one", "[targets][edges]",

@@ -125,7 +125,7 @@ class BinaryBlocks {
     BinaryTerms<T> terms{.smoothing = static_cast<T>(rule_.smoothing()), .divisor = static_cast<T>(divisor)};
     if (rule_.weighted()) {
       const ElementFactors<T> weights{factors.pos.block(at, size), factors.of_class.block(at, size),
-                                   factors.sample.block(at, size)};
+                                      factors.sample.block(at, size)};
       if (size % block_unit != 0) {
         if (t != t_copy) std::copy_n(t, size, t_copy);
         std::fill_n(t_copy + size, block_unit - size % block_unit, T(0));
@@ -140,11 +140,10 @@ class BinaryBlocks {
     T* const slope = gradient_.block(at, slope_copy);
     T* const wanted = losses_.block(at, loss_copy);
     T* const loss = std::is_same_v<T, double> && wanted == nullptr ? loss_copy : wanted;
-    V sum = V(kernels<BinaryTable<T>>().binary(z, t, size, terms, slope, loss));
-    if (std::is_same_v<T, double> && !is_finite(sum)) sum = sum_of<V>(loss, size);  // which may be finite in V
+    const double sum = kernels<BinaryTable<T>>().binary(z, t, size, terms, slope, loss);
     gradient_.done(at, size, slope_copy);
     losses_.done(at, size, loss_copy);
-    return sum;
+    return std::is_same_v<T, float> || is_finite(sum) ? V(sum) : sum_of<V>(loss, size);  // which may be finite in V
   }
 
   /// The weights of both sides and their sums, rounded once: those of floats are made in double, those of doubles in V.

@@ -294,7 +294,8 @@ auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, 
     };
     if constexpr (std::is_same_v<KernelScalar<Logits>, double>) {
       constexpr bool a_step_wider = std::is_same_v<W, V>;
-      if (!terms.smoothed() && rule.magnifies() != Magnified::much) return by_labels(Exponentials<double, a_step_wider>());
+      if (!terms.smoothed() && rule.magnifies() != Magnified::much)
+        return by_labels(Exponentials<double, a_step_wider>());
     } else {
       if constexpr (Rule::may_magnify) {
         if (rule.magnifies() == Magnified::much) return by_labels(Exponentials<double>());

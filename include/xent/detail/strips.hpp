@@ -24,8 +24,8 @@ template <class W, class T>
 RowPartition<W> partition_of(const Strip<T>& strip, int j) {
   constexpr double unlift = ExpConstants<T>::unlift;
   const double lost = sizeof(T) == sizeof(float) ? 0.0 : strip.lost[j] * unlift;
-  return RowPartition<W>::of(strip.max[j], {strip.sum[j] * unlift, lost, double(strip.equal[j]),
-                                            double(strip.moved[j]), double(strip.exponent[j])});
+  return RowPartition<W>::of(strip.max[j], {strip.sum[j] * unlift, lost, double(strip.equal[j]), double(strip.moved[j]),
+                                            double(strip.exponent[j])});
 }
 
 /// What becomes of doubles: as StripKernels::outcomes, but row by row in long double.

@@ -40,8 +40,7 @@ struct Exponentials {
 
 /// Rows that the kernels can reduce: of float (half and bfloat16 through it) and double.
 template <class T>
-inline constexpr bool has_kernels =
-    std::is_same_v<KernelScalar<T>, float> || std::is_same_v<KernelScalar<T>, double>;
+inline constexpr bool has_kernels = std::is_same_v<KernelScalar<T>, float> || std::is_same_v<KernelScalar<T>, double>;
 
 /// In memory as the kernels read and write: in their scalar, side by side in one direction.
 template <class T>

@@ -121,8 +121,8 @@ struct ElementKernels {
 template <int bytes>
 struct WeightKernels {
   /// The weights of both sides of targets t and their sums, rounded once. The arrays are read, and written, up to whole registers.
-  static void weigh(const float* t, int size, float smoothing, const ElementFactors<float>& factors, float* pos, float* neg,
-                    float* both) {
+  static void weigh(const float* t, int size, float smoothing, const ElementFactors<float>& factors, float* pos,
+                    float* neg, float* both) {
     using Wide = Lanes<double, bytes>;
     for (int i = 0; i < size; i += Wide::count) {
       const typename Wide::Reg target = Wide::load_wider(t + i);
