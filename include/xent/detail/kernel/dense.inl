@@ -627,14 +627,16 @@ struct DenseKernels {
     }
   }
 
-  static void count_span(const DenseRows& rows, DenseStrip& strip, int row, std::ptrdiff_t k, std::ptrdiff_t most) {
+  [[gnu::noinline]] static void count_span(const DenseRows& rows, DenseStrip& strip, int row, std::ptrdiff_t k,
+                                           std::ptrdiff_t most) {
     typename Cells::Copies copies;
     const Cells cells(rows, row, k, most, copies);
     L::store(strip.unmasked + row, count_from(cells, k == 0 ? Reg{} : L::load(strip.unmasked + row)));
   }
 
   template <bool bare>
-  static void sum_span(const DenseRows& rows, DenseStrip& strip, int row, std::ptrdiff_t k, std::ptrdiff_t most) {
+  [[gnu::noinline]] static void sum_span(const DenseRows& rows, DenseStrip& strip, int row, std::ptrdiff_t k,
+                                         std::ptrdiff_t most) {
     typename Cells::Copies copies;
     const Cells cells(rows, row, k, most, copies);
     DenseSums<bytes, false, bare> sums;
@@ -645,7 +647,8 @@ struct DenseKernels {
   }
 
   template <bool bare>
-  static void gradient_span(const DenseRows& rows, DenseStrip& strip, int row, std::ptrdiff_t k, std::ptrdiff_t most) {
+  [[gnu::noinline]] static void gradient_span(const DenseRows& rows, DenseStrip& strip, int row, std::ptrdiff_t k,
+                                              std::ptrdiff_t most) {
     typename Cells::Copies copies;
     const Cells cells(rows, row, k, most, copies);
     DenseGradient<bytes, false, bare>(cells, strip).run_strip();

@@ -83,7 +83,7 @@ struct StripCopy {
   static constexpr int count = bytes / int(sizeof(T));
   static constexpr std::size_t copy_size = std::size_t(most_classes) * std::size_t(count);
 
-  static void read(const T* z, std::ptrdiff_t stride, int classes, int rows, T* copy) {
+  [[gnu::noinline]] static void read(const T* z, std::ptrdiff_t stride, int classes, int rows, T* copy) {
     for (std::ptrdiff_t i = 0; i < std::ptrdiff_t(copy_size); ++i) {
       const std::ptrdiff_t k = i / count;
       const std::ptrdiff_t row = i % count;
@@ -91,7 +91,7 @@ struct StripCopy {
     }
   }
 
-  static void write(const T* copy, int classes, int rows, T* out, std::ptrdiff_t stride) {
+  [[gnu::noinline]] static void write(const T* copy, int classes, int rows, T* out, std::ptrdiff_t stride) {
     for (int k = 0; k < classes; ++k) {
       for (int row = 0; row < rows; ++row) out[k * stride + row] = copy[k * count + row];
     }
