@@ -380,10 +380,10 @@ struct DenseSums {
     }
   }
 
-  /// On from what put() left.
+  /// On from what put() left of a strip: to the same bits as without a break.
   void take_up(const DenseStrip& s, const Cells& cells) {
     take_up(exps, s.exps, cells);
-    take_up(margins, s.loss, cells);
+    take_up(shrunk, s.loss, cells);
     equal = L::load(s.equal + cells.row);
     if (bare) {
       unmasked = L::load(s.unmasked + cells.row);
@@ -393,10 +393,11 @@ struct DenseSums {
     }
   }
 
+  /// The margins of strips are still shrunk.
   void put(DenseStrip& s, const Cells& cells) {
-    margins.add(shrunk, 1 / Pass::shrink);
+    if (wide) margins.add(shrunk, 1 / Pass::shrink);
     put(exps, s.exps, cells);
-    put(margins, s.loss, cells);
+    put(wide ? margins : shrunk, s.loss, cells);
     put(equal, s.equal, cells);
     if (bare) {
       put(unmasked, s.unmasked, cells);
@@ -662,8 +663,12 @@ struct DenseKernels {
     return unmasked;
   }
 
-  /// What sums and kept exponentials are measured in.
+  /// What sums and kept exponentials are measured in; margins as they are.
   static void set_units(int rows, bool keeps, DenseStrip& strip) {
+    using Wide = Lanes<double, bytes>;
+    for (int row = 0; !wide && row < rows; row += Wide::count) {
+      Wide::store(strip.loss + row, Wide::load(strip.loss + row) * (1.0 / DensePass<bytes, wide, true>::shrink));
+    }
     for (int row = 0; row < rows; row += L::count) {
       const Reg max = wide ? L::set(strip.max[row]) : L::load(strip.max + row);
       const RowExp<float, bytes> exp(max);
