@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: MIT
 // xent/detail/kernel/kernels.inl - all kernels of one instruction set, as a table.
 
-#include <xent/detail/kernel/lanes.inl>   // the ground of the others
-#include <xent/detail/kernel/strips.inl>  // that of dense.inl too
+#include <xent/detail/kernel/lanes.inl>  // the ground of the others
 
-#include <xent/detail/kernel/dense.inl>
 #include <xent/detail/kernel/elements.inl>
 #include <xent/detail/kernel/rows.inl>
+#include <xent/detail/kernel/strips.inl>
 #include <xent/detail/kernel/tiles.inl>
+
+#include <xent/detail/kernel/dense_cells.inl>  // on strips.inl
+
+#include <xent/detail/kernel/dense_sums.inl>  // on dense_cells.inl
+
+#include <xent/detail/kernel/dense.inl>  // on both
 
 template <class Table, int bytes>
 struct TableOf;
