@@ -9,6 +9,7 @@
 #include <xent/detail/scalar.hpp>
 #include <xent/detail/ways.hpp>
 
+#include <cstddef>  // std::nullptr_t
 #include <type_traits>
 
 namespace xent::detail {
@@ -20,18 +21,20 @@ struct NoTargets {};
 template <class T, class Reader, bool copies>
 class DenseSource {
  public:
+  using Kernel = KernelScalar<T>;
+
   DenseSource(const T& x, const Reader& reader) : x_(x), reader_(reader), classes_(class_count(x)) {}
 
   /// The rows [begin, begin + rows), class k of row j at data()[j + k * stride()]; copies are made `class_stride` apart.
   /// Asks for `out` meanwhile, see TileKernels::gather.
-  void load(Index begin, int rows, Index class_stride, const float* out = nullptr) {
+  void load(Index begin, int rows, Index class_stride, const Kernel* out = nullptr) {
     if constexpr (copies) {
       stride_ = class_stride;
       if constexpr (ContiguousRows<T> && !is_sample<T>) {
         const auto all = cells<false>(x_);
         if (class_stride > 1) {
-          kernels<TileTable<float>>().gather(all.row(begin).data, all.row_stride, int(classes_), rows, scratch_,
-                                             class_stride, out);
+          kernels<TileTable<Kernel>>().gather(all.row(begin).data, all.row_stride, int(classes_), rows, scratch_,
+                                              class_stride, out);
           return;
         }
       }
@@ -44,17 +47,17 @@ class DenseSource {
   }
 
   const T& array() const { return x_; }
-  const float* data() const { return copies ? scratch_ : data_; }
+  const Kernel* data() const { return copies ? scratch_ : data_; }
   Index stride() const { return stride_; }
-  float* scratch() { return scratch_; }
+  Kernel* scratch() { return scratch_; }
 
  private:
   const T& x_;
   const Reader& reader_;
   Index classes_;
-  const float* data_ = nullptr;
+  const Kernel* data_ = nullptr;
   Index stride_ = 0;
-  alignas(64) float scratch_[copies ? scratch_size : 1];
+  alignas(64) Kernel scratch_[copies ? scratch_size : 1];
 };
 
 template <bool copies>
@@ -62,20 +65,69 @@ class DenseSource<NoTargets, NoTargets, copies> {
  public:
   DenseSource(const NoTargets&, const NoTargets&) {}
   void load(Index, int, Index) {}
-  const float* data() const { return nullptr; }
+  std::nullptr_t data() const { return nullptr; }
   Index stride() const { return 0; }
 };
+
+/// What becomes of doubles: as DenseOutcomes, but row by row in long double.
+template <class V>
+void find_dense_outcomes(DenseStrip<double>& s, int rows, const DenseTerms& terms, const V& scale_of_all, V* loss) {
+  constexpr double unlift = ExpConstants<double>::unlift;
+  for (int j = 0; j < rows; ++j) {
+    const auto whole = [&](const double* sum, int part) {
+      return is_finite(sum[j]) ? V(sum[j]) + V(s.lost[part][j]) : V(sum[j]);
+    };
+    const auto partition = RowPartition<double>::of(
+        s.max[j], {s.exps[j] * unlift, s.lost[0][j] * unlift, s.equal[j], s.moved[j], s.exponent[j]});
+    const bool regular = is_finite(s.max[j]) && !is_nan(s.exps[j]);
+    V sum = whole(s.loss, 1) * V(dense_grow<double>);
+    V others = terms.bare ? V(0) : whole(s.others, 2);
+    V leading = terms.bare ? V(0) : whole(s.leading, 3);
+    V even = s.even[j];
+    if (terms.bare) {
+      even = V(terms.smoothing) / V(s.unmasked[j]);
+      sum *= even;
+      others = V(s.unmasked[j] - s.equal[j]) * even;
+      leading = V(s.equal[j]) * even;
+      s.even[j] = static_cast<double>(even);
+    }
+    const V more = V(s.label_weight[j]) * V(terms.label_share);  // what the label has beyond the others
+    const bool leads = s.logit[j] == s.max[j];
+    if (more != V(0)) sum += more * (V(s.max[j]) - V(s.logit[j]));
+    (leads ? leading : others) += more;
+    const V weight = s.sample_weight[j];
+    loss[j] = regular ? weight * (sum + (others + leading) * V(partition.log_sum())) : quiet_nan<V>();
+    if (!terms.gradient) continue;
+    const V scale = weight * scale_of_all;
+    const V share = scale * partition.template probability<V>(s.max[j]);
+    const V beside = scale * partition.template others<V>(0, s.max[j]);
+    const Factor<double> parts(V((others + leading) * scale * partition.template unit<V>()));
+    s.first[j] = parts.first;
+    s.second[j] = parts.second;
+    s.scale[j] = static_cast<double>(scale);
+    s.rest[j] = static_cast<double>(others);
+    s.led[j] = static_cast<double>(leading);
+    s.share[j] = static_cast<double>(share);
+    s.beside[j] = static_cast<double>(beside);
+    const V spread = terms.bare ? V(s.label_weight[j]) * even : V(s.label_weight[j] * s.even[j]);  // as in the sums
+    const V b = more + (s.logit[j] == -infinity<double>() ? V(0) : spread);
+    const V elsewhere = (others + leading) * scale * partition.template probability<V>(s.logit[j]) - scale * b;
+    s.at_label[j] = static_cast<double>(leads ? share * (others + (leading - b)) - b * beside : elsewhere);
+  }
+}
 
 /// The rows of `logits`, one at a time or a strip of them, through the passes of dense.inl. `out` gets the gradient, or is
 /// NoGradient. The exponentials are kept where the gradient will be: in its rows, or in the copy of the logits.
 template <class Logits, class Targets, class Reader, class Out, bool strips, bool copies>
 class DenseWork {
  public:
+  using T = KernelScalar<Logits>;
+  using V = WideOf<Logits>;
   static constexpr bool writes = !std::is_same_v<Out, NoGradient>;
 
   DenseWork(const Logits& logits, const Rows<Logits>& logit_rows, const Targets& targets, const Reader& reader,
-            const float* class_weights, Out& out)
-      : kernels_(kernels<DenseTable<!strips>>()),
+            const T* class_weights, Out& out)
+      : kernels_(kernels<DenseTable<T, !strips>>()),
         logits_(logits, logit_rows),
         targets_(targets, reader),
         out_(out),
@@ -90,7 +142,7 @@ class DenseWork {
   void load(Index begin, int rows) {
     begin_ = begin;
     const Index class_stride = strips ? most_rows() : 1;
-    logits_.load(begin, rows, class_stride, row_to_write<float>(logits_.array(), out_, begin));
+    logits_.load(begin, rows, class_stride, row_to_write<T>(logits_.array(), out_, begin));
     targets_.load(begin, rows, class_stride);
     rows_.z = logits_.data();
     rows_.z_stride = logits_.stride();
@@ -107,39 +159,47 @@ class DenseWork {
     find_maxima();
   }
 
-  DenseStrip& strip() { return strip_; }
+  DenseStrip<T>& strip() { return strip_; }
 
   /// The logits of the labels, which are negative where there is none.
   void pick(const int* label) {
     if constexpr (strips) {
-      kernels<StripLabelTable<float>>().pick(rows_.z, rows_.z_stride, rows_.classes, rows_.rows, label, strip_.logit);
+      kernels<StripLabelTable<T>>().pick(rows_.z, rows_.z_stride, rows_.classes, rows_.rows, label, strip_.logit);
     } else {
-      strip_.logit[0] = *label < 0 ? 0.0f : rows_.z[*label * rows_.z_stride];
+      strip_.logit[0] = *label < 0 ? T(0) : rows_.z[*label * rows_.z_stride];
     }
   }
 
   /// What the coefficients are made of, see DenseCoefficients. After this the logits may be gone.
-  void sum(float kept, float smoothing) {
-    if (!bare_ && smoothing != 0) kernels_.count(rows_, strip_);
+  void sum(T kept, T smoothing) {
+    if (!bare_ && smoothing != T(0)) kernels_.count(rows_, strip_);
     for (int j = 0; j < rows_.rows; ++j) {
       strip_.kept[j] = kept;
-      strip_.even[j] = bare_ || smoothing == 0 ? 0.0f : smoothing / strip_.unmasked[j];
+      strip_.even[j] = bare_ || smoothing == T(0) ? T(0) : smoothing / strip_.unmasked[j];
     }
     (bare_ ? kernels_.bare_sums : kernels_.sums)(rows_, strip_);
   }
 
-  /// The losses, in the strip, and all that the gradient needs, multiplied by `scale`.
-  void find_outcomes(double smoothing, bool z_loss, double scale) {
-    kernels<DenseOutcomeTable>().outcomes(strip_, rows_.rows, {smoothing, bare_, 1 - smoothing, z_loss, scale, writes});
+  /// The losses, and all that the gradient needs, divided by the divisor.
+  V* find_outcomes(const V& smoothing, bool z_loss, const V& divisor) {
+    const V scale = V(1) / divisor;
+    const DenseTerms terms{double(smoothing), bare_, double(V(1) - smoothing), z_loss, double(scale), writes};
+    if constexpr (std::is_same_v<T, float>) {
+      kernels<DenseOutcomeTable>().outcomes(strip_, rows_.rows, terms);
+      return strip_.loss;
+    } else {
+      find_dense_outcomes(strip_, rows_.rows, terms, scale, loss_);
+      return loss_;
+    }
   }
 
   /// Writes the gradient of all rows; class label[j] of row j, where it is not negative, gets what is its own instead.
   void write_gradient(const int* label) {
-    const auto& output = kernels<DenseGradientTable<!strips>>();
+    const auto& output = kernels<DenseGradientTable<T, !strips>>();
     (bare_ ? output.bare_gradient : output.gradient)(rows_, strip_);
     if constexpr (strips) {
-      kernels<StripLabelTable<float>>().put(strip_.at_label, rows_.classes, rows_.rows, label, rows_.kept,
-                                            rows_.kept_stride);
+      kernels<StripLabelTable<T>>().put(strip_.at_label, rows_.classes, rows_.rows, label, rows_.kept,
+                                        rows_.kept_stride);
     } else if (*label >= 0) {
       rows_.kept[*label * rows_.kept_stride] = strip_.at_label[0];
     }
@@ -148,9 +208,9 @@ class DenseWork {
 
  private:
   void copy_out() {
-    if constexpr (strips && WrittenByRows<Logits, Out, float>) {
-      kernels<TileTable<float>>().scatter(logits_.scratch(), logits_.stride(), int(rows_.classes), rows_.rows,
-                                          out_row(0).data, cells<false>(out_).row_stride);
+    if constexpr (strips && WrittenByRows<Logits, Out, T>) {
+      kernels<TileTable<T>>().scatter(logits_.scratch(), logits_.stride(), int(rows_.classes), rows_.rows,
+                                      out_row(0).data, cells<false>(out_).row_stride);
     } else {
       for (int j = 0; j < rows_.rows; ++j) unpack(logits_.scratch() + j, logits_.stride(), out_row(j));
     }
@@ -161,25 +221,26 @@ class DenseWork {
   void find_maxima() {
     strip_.top = -1;
     if constexpr (strips) {
-      kernels<StripTable<float>>().maximum(rows_.z, rows_.z_stride, rows_.classes, rows_.rows, strip_.max);
+      kernels<StripTable<T>>().maximum(rows_.z, rows_.z_stride, rows_.classes, rows_.rows, strip_.max);
     } else if (rows_.classes >= least_row_classes) {
-      const RowTop<float> top = kernels<RowMaximumTable<float>>().maximum(rows_.z, rows_.classes);
+      const RowTop<T> top = kernels<RowMaximumTable<T>>().maximum(rows_.z, rows_.classes);
       strip_.max[0] = top.max;
       strip_.top = top.block;
     } else {
-      strip_.max[0] = -infinity<float>();
+      strip_.max[0] = -infinity<T>();
       for (Index k = 0; k < rows_.classes; ++k) strip_.max[0] = std::max(strip_.max[0], rows_.z[k * rows_.z_stride]);
     }
   }
 
-  const DenseTable<!strips>& kernels_;
+  const DenseTable<T, !strips>& kernels_;
   DenseSource<Logits, Rows<Logits>, copies> logits_;
   DenseSource<Targets, Reader, copies> targets_;
   Out& out_;
   Index begin_ = 0;
-  DenseRows rows_;
+  DenseRows<T> rows_;
   bool bare_;
-  DenseStrip strip_;
+  DenseStrip<T> strip_;
+  V loss_[std::is_same_v<T, float> ? 1 : strip_rows];
 };
 
 /// Whether the arrays can be read and written where they stand, as columns or as rows.
@@ -192,15 +253,13 @@ inline constexpr bool rows_in_place =
     ContiguousRows<Logits> && (std::is_same_v<Targets, NoTargets> ||
                                SameRows<Logits, Targets>)&&(std::is_same_v<Out, NoGradient> || SameRows<Logits, Out>);
 
-/// Logits and targets that the kernels can take: both in float, or in half precision through it.
+/// Logits and targets that the kernels can take: both in float, or in half precision through it, or both in double.
 template <class Logits, class Targets>
 constexpr bool has_dense_kernels() {
-  if constexpr (!std::is_same_v<KernelScalar<Logits>, float>) {
-    return false;
-  } else if constexpr (std::is_same_v<Targets, NoTargets>) {
-    return true;
+  if constexpr (!has_kernels<Logits> || std::is_same_v<Targets, NoTargets>) {
+    return has_kernels<Logits>;
   } else {
-    return std::is_same_v<KernelScalar<Targets>, float> && is_sample<Targets> == is_sample<Logits>;
+    return std::is_same_v<KernelScalar<Targets>, KernelScalar<Logits>> && is_sample<Targets> == is_sample<Logits>;
   }
 }
 
@@ -209,7 +268,7 @@ Way dense_way_of(Index classes) {
   if constexpr (has_dense_kernels<Logits, Targets>()) {
     if (instruction_set() == InstructionSet::portable || classes > most_kernel_classes) return Way::portable;
     if (!is_sample<Logits> &&
-        (columns_in_place<Logits, Targets, Out> || classes * Index(sizeof(float)) <= most_tile_bytes))
+        (columns_in_place<Logits, Targets, Out> || classes * Index(sizeof(KernelScalar<Logits>)) <= most_tile_bytes))
       return Way::strips;
     if (rows_in_place<Logits, Targets, Out> || classes <= scratch_size) return Way::rows;
   }
@@ -219,7 +278,7 @@ Way dense_way_of(Index classes) {
 /// Calls use(work) with what takes the rows the given way, or portable().
 template <class Logits, class Targets, class Reader, class Out, class Use, class Portable>
 void with_dense_work(Way way, const Logits& logits, const Rows<Logits>& rows, const Targets& targets,
-                     const Reader& reader, const float* class_weights, Out& out, const Use& use,
+                     const Reader& reader, const KernelScalar<Logits>* class_weights, Out& out, const Use& use,
                      const Portable& portable) {
   if (way == Way::strips) {
     if constexpr (!is_sample<Logits>) {

@@ -210,16 +210,17 @@ decltype(auto) reader_of(const Terms& terms) {
 }
 
 /// The losses of rows [begin, end) with a coefficient for each class.
-template <bool sample, class Work, class Gradient, class Terms, class Rule, class Take>
+template <bool sample, class Work, class Gradient, class Terms, class Rule, class V, class Take>
 void dense_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule& rule, Index begin, Index end,
-                  double divisor, const Take& take) {
+                  const V& divisor, const Take& take) {
   constexpr bool has_labels = requires { terms.label(begin); };
-  DenseStrip& strip = work.strip();
+  using T = typename Work::T;
+  DenseStrip<T>& strip = work.strip();
   int label[strip_rows];
   Absences absences;
   const bool alike = terms.plain() && terms.class_weights().empty();
   std::fill_n(label, lanes_of(end - begin), no_label);
-  std::fill_n(strip.logit, lanes_of(end - begin), 0.0f);
+  std::fill_n(strip.logit, lanes_of(end - begin), T(0));
   std::fill_n(strip.label_weight, lanes_of(end - begin), has_labels ? 1.0 : 0.0);
   std::fill_n(strip.sample_weight, lanes_of(end - begin), 1.0);
   for (Index first = begin; first < end; first += work.most_rows()) {
@@ -230,7 +231,7 @@ void dense_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
       const Index i = first + j;
       const bool absent = terms.absent(i);
       absences.note(j, absent);
-      strip.sample_weight[j] = absent ? 0.0 : terms.sample_weight(i);
+      strip.sample_weight[j] = absent ? 0.0 : double(terms.sample_weight(i));
       if constexpr (has_labels) {
         label[j] = absent ? no_label : int(terms.label(i));
         strip.label_weight[j] = absent ? 0.0 : weight_at<double>(terms.class_weights(), label[j]);
@@ -241,11 +242,11 @@ void dense_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
       work.pick(label);
     }
     for (int j = 0; !rule.plain() && j < rows; ++j) {
-      strip.z_loss[j] = strip.sample_weight[j] == 0.0 ? 0.0 : rule.z_loss_of(first + j);
+      strip.z_loss[j] = strip.sample_weight[j] == 0.0 ? 0.0 : double(rule.z_loss_of(first + j));
     }
-    work.sum(float(terms.kept()), float(terms.smoothing()));
-    work.find_outcomes(terms.smoothing(), !rule.plain(), 1 / divisor);
-    absences.finish<sample>(work, gradient, first, rows, label, strip.loss, take);
+    work.sum(T(terms.kept()), T(terms.smoothing()));
+    V* const loss = work.find_outcomes(terms.smoothing(), !rule.plain(), divisor);
+    absences.finish<sample>(work, gradient, first, rows, label, loss, take);
   }
 }
 
@@ -307,9 +308,9 @@ auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, 
   const auto& targets = targets_of(terms);
   const auto& reader = reader_of(terms);
   using Targets = std::remove_cvref_t<decltype(targets)>;
-  if constexpr (has_dense_kernels<Logits, Targets>() && !Rule::may_magnify) {
+  if constexpr (has_dense_kernels<Logits, Targets>() && !Rule::may_magnify && std::is_same_v<W, double>) {
     const Way way = dense_way_of<Logits, Targets, Gradient>(classes);
-    const float* const weights = terms.class_weights().empty() ? nullptr : &terms.class_weights()[0];
+    const auto* const weights = terms.class_weights().empty() ? nullptr : &terms.class_weights()[0];
     const Index grain = grain_of<columns_in_place<Logits, Targets, Gradient>>(way, classes);
     return reduce(grain, [&](Index begin, Index end, const V& divisor, const auto& take) {
       with_dense_work(

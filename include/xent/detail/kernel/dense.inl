@@ -10,10 +10,10 @@ struct DenseOutcomes {
   using L = Lanes<double, bytes>;
   using Reg = typename L::Reg;
 
-  static void outcomes(DenseStrip& s, int rows, const DenseTerms& terms) {
+  static void outcomes(DenseStrip<float>& s, int rows, const DenseTerms& terms) {
     for (int row = 0; row < rows; row += L::count) {
       const RowTails<bytes> tails(s.max + row, s.moved + row, s.exponent + row, s.equal + row, L::load(s.exps + row));
-      Reg loss = L::load(s.loss + row);
+      Reg loss = L::load(s.loss + row) * dense_grow<float>;
       Reg others = L::load(s.others + row);
       Reg leading = L::load(s.leading + row);
       Reg even = L::load_wider(s.even + row);
@@ -62,17 +62,17 @@ struct DenseOutcomes {
 
 /// scale (a p - b) in place of the exponentials; at the maximum, where that would cancel, scale ((a - b) p - b (1 - p)). With
 /// `bare` coefficients that is the label's business alone.
-template <int bytes, bool wide, bool bare>
+template <class T, int bytes, bool wide, bool bare>
 struct DenseGradient {
-  using L = Lanes<float, bytes>;
+  using L = Lanes<T, bytes>;
   using Reg = typename L::Reg;
   static constexpr int block = 8;
 
-  DenseCells<bytes, wide> cells;
-  DenseCoefficients<bytes, wide> coefficient;
+  DenseCells<T, bytes, wide> cells;
+  DenseCoefficients<T, bytes, wide> coefficient;
   Reg highest, first, second, scale, even, rest, leading, share, beside;
 
-  DenseGradient(const DenseCells<bytes, wide>& c, const DenseStrip& s)
+  DenseGradient(const DenseCells<T, bytes, wide>& c, const DenseStrip<T>& s)
       : cells(c),
         coefficient(c, s),
         highest(c.constant(s.highest)),
@@ -111,20 +111,20 @@ struct DenseGradient {
 
  private:
   /// A whole register without the maximum.
-  [[gnu::always_inline]] void take_whole(std::ptrdiff_t i, const float* t, const float* w) const {
-    float* const kept = cells.rows.kept + i * L::count;
+  [[gnu::always_inline]] void take_whole(std::ptrdiff_t i, const T* t, const T* w) const {
+    T* const kept = cells.rows.kept + i * L::count;
     const Reg e = L::load(kept);
     const Reg all = times(e, first, second);
     if constexpr (bare) {
-      L::store(kept, e == 0.0f ? Reg{} : all - even);
+      L::store(kept, e == T(0) ? Reg{} : all - even);
     } else {
-      L::store(kept, all - coefficient(e == 0.0f, L::load(t), L::load(w)) * scale);
+      L::store(kept, all - coefficient(e == T(0), L::load(t), L::load(w)) * scale);
     }
   }
 
   void take(std::ptrdiff_t i) const {
     const Reg e = cells.kept(i);
-    const auto masked = e == 0.0f;
+    const auto masked = e == T(0);
     const Reg all = times(e, first, second);
     if constexpr (bare) {
       cells.keep(i, masked ? Reg{} : all - even);
@@ -136,14 +136,14 @@ struct DenseGradient {
   }
 };
 
-template <int bytes, bool wide>
+template <class T, int bytes, bool wide>
 struct DenseKernels {
-  using L = Lanes<float, bytes>;
+  using L = Lanes<T, bytes>;
   using Reg = typename L::Reg;
-  using Cells = DenseCells<bytes, wide>;
+  using Cells = DenseCells<T, bytes, wide>;
 
   /// How many logits are not -inf.
-  static void count(const DenseRows& rows, DenseStrip& strip) {
+  static void count(const DenseRows<T>& rows, DenseStrip<T>& strip) {
     if constexpr (wide) {
       strip.unmasked[0] = L::sum(count_from(Cells{rows}, Reg{}));
     } else {
@@ -152,9 +152,9 @@ struct DenseKernels {
   }
 
   template <bool bare>
-  static void sums(const DenseRows& rows, DenseStrip& strip) {
+  static void sums(const DenseRows<T>& rows, DenseStrip<T>& strip) {
     if constexpr (wide) {
-      DenseSums<bytes, true, bare> sums;
+      DenseSums<T, bytes, true, bare> sums;
       sums.run_row(rows, strip);
       sums.put(strip, {rows});
     } else {
@@ -164,20 +164,20 @@ struct DenseKernels {
   }
 
   template <bool bare>
-  static void gradient(const DenseRows& rows, DenseStrip& strip) {
+  static void gradient(const DenseRows<T>& rows, DenseStrip<T>& strip) {
     if constexpr (wide) {
-      DenseGradient<bytes, true, bare>({rows}, strip).run_row(top_register<bytes>(strip));
+      DenseGradient<T, bytes, true, bare>({rows}, strip).run_row(top_register<T, bytes>(strip));
     } else {
       run<gradient_span<bare>>(rows, strip, Cells::short_span);
     }
   }
 
  private:
-  using SpanPass = void(const DenseRows& rows, DenseStrip& strip, int row, std::ptrdiff_t k, std::ptrdiff_t most);
+  using SpanPass = void(const DenseRows<T>& rows, DenseStrip<T>& strip, int row, std::ptrdiff_t k, std::ptrdiff_t most);
 
   /// Over spans of so many classes, or of all that stay in the nearest cache.
   template <SpanPass pass>
-  static void run(const DenseRows& rows, DenseStrip& strip, int span) {
+  static void run(const DenseRows<T>& rows, DenseStrip<T>& strip, int span) {
     const bool near = Cells::is_near(rows);
     for (int row = 0; near && row < rows.rows; row += L::count) {
       const std::ptrdiff_t most = row + L::count <= rows.rows ? rows.classes : span;
@@ -188,7 +188,7 @@ struct DenseKernels {
     }
   }
 
-  [[gnu::noinline]] static void count_span(const DenseRows& rows, DenseStrip& strip, int row, std::ptrdiff_t k,
+  [[gnu::noinline]] static void count_span(const DenseRows<T>& rows, DenseStrip<T>& strip, int row, std::ptrdiff_t k,
                                            std::ptrdiff_t most) {
     typename Cells::Copies copies;
     const Cells cells(rows, row, k, most, copies);
@@ -196,11 +196,11 @@ struct DenseKernels {
   }
 
   template <bool bare>
-  [[gnu::noinline]] static void sum_span(const DenseRows& rows, DenseStrip& strip, int row, std::ptrdiff_t k,
+  [[gnu::noinline]] static void sum_span(const DenseRows<T>& rows, DenseStrip<T>& strip, int row, std::ptrdiff_t k,
                                          std::ptrdiff_t most) {
     typename Cells::Copies copies;
     const Cells cells(rows, row, k, most, copies);
-    DenseSums<bytes, false, bare> sums;
+    DenseSums<T, bytes, false, bare> sums;
     if (k > 0) sums.take_up(strip, cells);
     sums.run_strip(cells, strip);
     sums.put(strip, cells);
@@ -208,30 +208,26 @@ struct DenseKernels {
   }
 
   template <bool bare>
-  [[gnu::noinline]] static void gradient_span(const DenseRows& rows, DenseStrip& strip, int row, std::ptrdiff_t k,
+  [[gnu::noinline]] static void gradient_span(const DenseRows<T>& rows, DenseStrip<T>& strip, int row, std::ptrdiff_t k,
                                               std::ptrdiff_t most) {
     typename Cells::Copies copies;
     const Cells cells(rows, row, k, most, copies);
-    DenseGradient<bytes, false, bare>(cells, strip).run_strip();
+    DenseGradient<T, bytes, false, bare>(cells, strip).run_strip();
     cells.finish(rows, k);
   }
 
   static Reg count_from(const Cells& cells, Reg unmasked) {
     for (std::ptrdiff_t i = 0; i < cells.registers(); ++i) {
-      unmasked = cells.masked(i, cells.z(i)) ? unmasked : unmasked + 1.0f;
+      unmasked = cells.masked(i, cells.z(i)) ? unmasked : unmasked + T(1);
     }
     return unmasked;
   }
 
-  /// What sums and kept exponentials are measured in; margins as they are.
-  static void set_units(int rows, bool keeps, DenseStrip& strip) {
-    using Wide = Lanes<double, bytes>;
-    for (int row = 0; !wide && row < rows; row += Wide::count) {
-      Wide::store(strip.loss + row, Wide::load(strip.loss + row) * (1.0 / DensePass<bytes, wide, true>::shrink));
-    }
+  /// What sums and kept exponentials are measured in.
+  static void set_units(int rows, bool keeps, DenseStrip<T>& strip) {
     for (int row = 0; row < rows; row += L::count) {
       const Reg max = wide ? L::set(strip.max[row]) : L::load(strip.max + row);
-      const RowExp<float, bytes> exp(max);
+      const RowExp<T, bytes> exp(max);
       L::store(strip.moved + row, exp.moved);
       L::store(strip.exponent + row, exp.exponent);
       if (keeps) L::store(strip.highest + row, exp(max));

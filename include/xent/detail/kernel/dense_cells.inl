@@ -11,41 +11,41 @@ struct DensePlace {
 };
 
 /// What the passes see of a row by itself, the first one: register i has its classes from i times `count` on.
-template <int bytes, bool wide>
+template <class T, int bytes, bool wide>
 struct DenseCells {
-  using L = Lanes<float, bytes>;
+  using L = Lanes<T, bytes>;
   using Reg = typename L::Reg;
-  alignas(64) static constexpr float zeros[16] = {};
-  alignas(64) static constexpr float ones[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+  alignas(64) static constexpr T zeros[16] = {};
+  alignas(64) static constexpr T ones[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
-  DenseRows rows;  // by value: what is written to might be anything
+  DenseRows<T> rows;  // by value: what is written to might be anything
 
   std::ptrdiff_t registers() const { return (rows.classes + L::count - 1) / L::count; }
   std::ptrdiff_t whole_registers() const { return rows.classes / L::count; }
 
   /// A constant of the row.
-  Reg constant(const float* x) const { return L::set(x[0]); }
+  Reg constant(const T* x) const { return L::set(x[0]); }
 
   [[gnu::always_inline]] Reg z(std::ptrdiff_t i) const {
-    return read(rows.z + i * L::count, left(i), -ExpConstants<float>::infinity);
+    return read(rows.z + i * L::count, left(i), -ExpConstants<T>::infinity);
   }
   /// Which logits are -inf, or none at all; -ffast-math knows of no -inf, but of these.
   [[gnu::always_inline]] auto masked(std::ptrdiff_t i, Reg z) const {
-    const auto infinite = z == -ExpConstants<float>::infinity;
+    const auto infinite = z == -ExpConstants<T>::infinity;
     return left(i) < L::count ? infinite | L::from(int(left(i))) : infinite;
   }
 
   [[gnu::always_inline]] Reg t(std::ptrdiff_t i) const {
-    return rows.t == nullptr ? Reg{} : read(rows.t + i * L::count, left(i), 0.0f);
+    return rows.t == nullptr ? Reg{} : read(rows.t + i * L::count, left(i), T(0));
   }
   [[gnu::always_inline]] Reg w(std::ptrdiff_t i) const {
-    return rows.w == nullptr ? L::set(1.0f) : read(rows.w + i * L::count, left(i), 0.0f);
+    return rows.w == nullptr ? L::set(T(1)) : read(rows.w + i * L::count, left(i), T(0));
   }
 
   /// The whole registers of the row, or where there are none what stands for them.
-  template <class T>
-  static DensePlace<T> place(T* x, T* without) {
-    return x == nullptr ? DensePlace<T>{without, 0} : DensePlace<T>{x, L::count};
+  template <class X>
+  static DensePlace<X> place(X* x, X* without) {
+    return x == nullptr ? DensePlace<X>{without, 0} : DensePlace<X>{x, L::count};
   }
 
   /// Asks for the next row, what will be written too: 4096 x 1000 with gradient takes 1.1 times as long without.
@@ -55,10 +55,10 @@ struct DenseCells {
     if (rows.kept != nullptr) prefetch<Cache::second, true>(rows.kept + i * L::count, rows.classes);
   }
 
-  [[gnu::always_inline]] Reg kept(std::ptrdiff_t i) const { return read(rows.kept + i * L::count, left(i), 0.0f); }
+  [[gnu::always_inline]] Reg kept(std::ptrdiff_t i) const { return read(rows.kept + i * L::count, left(i), T(0)); }
   [[gnu::always_inline]] void keep(std::ptrdiff_t i, Reg x) const {
     if (rows.kept == nullptr) return;
-    float* const to = rows.kept + i * L::count;
+    T* const to = rows.kept + i * L::count;
     left(i) >= L::count ? L::store(to, x) : store_some(to, left(i), x);
   }
 
@@ -66,59 +66,59 @@ struct DenseCells {
   std::ptrdiff_t left(std::ptrdiff_t i) const { return rows.classes - i * L::count; }
 
   /// The first `left` of them, if that does not fill a register, then `fill`.
-  [[gnu::always_inline]] Reg read(const float* x, std::ptrdiff_t left, float fill) const {
+  [[gnu::always_inline]] Reg read(const T* x, std::ptrdiff_t left, T fill) const {
     if (left >= L::count) return L::load(x);
     return rows.classes >= L::count ? load_last(x, left, fill) : load_some(x, left, fill);
   }
   /// From the last whole register, which is faster than one by one.
-  [[gnu::noinline]] static Reg load_last(const float* x, std::ptrdiff_t left, float fill) {
-    float all[std::size_t(2 * L::count)];
+  [[gnu::noinline]] static Reg load_last(const T* x, std::ptrdiff_t left, T fill) {
+    T all[std::size_t(2 * L::count)];
     L::store(all, L::load(x + left - L::count));
     L::store(all + L::count, L::set(fill));
     return L::load(all + L::count - left);
   }
-  [[gnu::noinline]] static Reg load_some(const float* x, std::ptrdiff_t left, float fill) {
+  [[gnu::noinline]] static Reg load_some(const T* x, std::ptrdiff_t left, T fill) {
     Reg all = L::set(fill);
     for (std::ptrdiff_t k = 0; k < left; ++k) all[k] = x[k];
     return all;
   }
-  [[gnu::noinline]] static void store_some(float* to, std::ptrdiff_t left, Reg x) {
-    __builtin_memcpy(to, &x, std::size_t(left) * sizeof(float));
+  [[gnu::noinline]] static void store_some(T* to, std::ptrdiff_t left, Reg x) {
+    __builtin_memcpy(to, &x, std::size_t(left) * sizeof(T));
   }
 };
 
 /// What they see of a register of rows: register i is class i. The rows of a strip are dealt with for a span of classes, then
 /// for the next ones: that is how columns stand in memory. 4096 x 1000 by columns with targets takes 2.6 times as long without.
-template <int bytes>
-struct DenseCells<bytes, false> {
-  using L = Lanes<float, bytes>;
+template <class T, int bytes>
+struct DenseCells<T, bytes, false> {
+  using L = Lanes<T, bytes>;
   using Reg = typename L::Reg;
-  using Row = DenseCells<bytes, true>;
+  using Row = DenseCells<T, bytes, true>;
   static constexpr int span = 16;
   static constexpr int short_span = 4;  // where nothing is carried from one to the next
-  using Copy = StripCopy<float, bytes, span>;
+  using Copy = StripCopy<T, bytes, span>;
 
   /// Room for rows that do not fill a register.
   struct Copies {
-    float z[Copy::copy_size], t[Copy::copy_size], kept[Copy::copy_size];
+    T z[Copy::copy_size], t[Copy::copy_size], kept[Copy::copy_size];
   };
 
-  DensePlace<const float> logits, targets, weights;
-  DensePlace<float> exps;
+  DensePlace<const T> logits, targets, weights;
+  DensePlace<T> exps;
   int row, left;
   std::ptrdiff_t classes;
   bool near;
 
   /// Whether all classes stay in the nearest cache.
-  static bool is_near(const DenseRows& rows) { return rows.classes * rows.z_stride <= near_size; }
+  static bool is_near(const DenseRows<T>& rows) { return rows.classes * rows.z_stride <= near_size; }
 
   /// The rows from this one on, `most` classes from k on or what is left of them.
-  [[gnu::always_inline]] DenseCells(const DenseRows& all, int from, std::ptrdiff_t k, std::ptrdiff_t most,
+  [[gnu::always_inline]] DenseCells(const DenseRows<T>& all, int from, std::ptrdiff_t k, std::ptrdiff_t most,
                                     Copies& copies)
-      : logits(place<const float>(all.z, all.z_stride, k, from, copies.z)),
-        targets(place<const float>(all.t, all.t_stride, k, from, Row::zeros)),
-        weights(place<const float>(all.w, 1, k, 0, Row::ones)),
-        exps(place<float>(all.kept, all.kept_stride, k, from, copies.kept)),
+      : logits(place<const T>(all.z, all.z_stride, k, from, copies.z)),
+        targets(place<const T>(all.t, all.t_stride, k, from, Row::zeros)),
+        weights(place<const T>(all.w, 1, k, 0, Row::ones)),
+        exps(place<T>(all.kept, all.kept_stride, k, from, copies.kept)),
         row(from),
         left(all.rows - from),
         classes(all.classes - k < most ? all.classes - k : most),
@@ -130,16 +130,16 @@ struct DenseCells<bytes, false> {
   }
 
   /// Takes home what copies keep.
-  void finish(const DenseRows& rows, std::ptrdiff_t k) const {
+  void finish(const DenseRows<T>& rows, std::ptrdiff_t k) const {
     if (left >= L::count || rows.kept == nullptr) return;
     Copy::write(exps.data, int(classes), left, rows.kept + k * rows.kept_stride + row, rows.kept_stride);
   }
 
   std::ptrdiff_t registers() const { return classes; }
-  Reg constant(const float* x) const { return L::load(x + row); }
+  Reg constant(const T* x) const { return L::load(x + row); }
 
   [[gnu::always_inline]] Reg z(std::ptrdiff_t i) const { return L::load(logits[i]); }
-  [[gnu::always_inline]] auto masked(std::ptrdiff_t, Reg z) const { return z == -ExpConstants<float>::infinity; }
+  [[gnu::always_inline]] auto masked(std::ptrdiff_t, Reg z) const { return z == -ExpConstants<T>::infinity; }
   [[gnu::always_inline]] Reg t(std::ptrdiff_t i) const { return L::load(targets[i]); }
   [[gnu::always_inline]] Reg w(std::ptrdiff_t i) const { return L::set(*weights[i]); }
   [[gnu::always_inline]] Reg kept(std::ptrdiff_t i) const { return L::load(exps[i]); }
@@ -164,7 +164,7 @@ struct DenseCells<bytes, false> {
   }
 
   template <class X>
-  [[gnu::always_inline]] void copy(DensePlace<X>& x, float* to) const {
+  [[gnu::always_inline]] void copy(DensePlace<X>& x, T* to) const {
     Copy::read(x.data, x.step, int(classes), left, to);
     x = {to, L::count};
   }

@@ -2,20 +2,20 @@
 // xent/detail/kernel/dense_sums.inl - the sums over rows with a coefficient for each class, once for each instruction set.
 
 /// The first of the eight registers with the maximum of a row by itself, if that is not behind the last eight.
-template <int bytes>
-std::ptrdiff_t top_register(const DenseStrip& s) {
-  return s.top < 0 ? -1 : s.top / Lanes<float, bytes>::count;
+template <class T, int bytes>
+std::ptrdiff_t top_register(const DenseStrip<T>& s) {
+  return s.top < 0 ? -1 : s.top / Lanes<T, bytes>::count;
 }
 
 /// What the rows are told about their coefficients.
-template <int bytes, bool wide>
+template <class T, int bytes, bool wide>
 struct DenseCoefficients {
-  using L = Lanes<float, bytes>;
+  using L = Lanes<T, bytes>;
   using Reg = typename L::Reg;
 
   Reg kept, even;
 
-  DenseCoefficients(const DenseCells<bytes, wide>& cells, const DenseStrip& s)
+  DenseCoefficients(const DenseCells<T, bytes, wide>& cells, const DenseStrip<T>& s)
       : kept(cells.constant(s.kept)), even(cells.constant(s.even)) {}
 
   template <class Mask>
@@ -25,9 +25,9 @@ struct DenseCoefficients {
 };
 
 /// What a few registers add to the sums.
-template <int bytes>
+template <class T, int bytes>
 struct DensePart {
-  using Reg = typename Lanes<float, bytes>::Reg;
+  using Reg = typename Lanes<T, bytes>::Reg;
 
   Reg exps, margins, others, leading, equal, unmasked;
 
@@ -36,20 +36,20 @@ struct DensePart {
 
 /// Registers whatever they hold. Without targets and weights (`bare`) the coefficients are all `even`: then it is enough to sum
 /// the margins and to count, and `even` need not be known yet.
-template <int bytes, bool wide, bool bare>
+template <class T, int bytes, bool wide, bool bare>
 struct DensePass {
-  using L = Lanes<float, bytes>;
+  using L = Lanes<T, bytes>;
   using Reg = typename L::Reg;
-  using Part = DensePart<bytes>;
+  using Part = DensePart<T, bytes>;
   // What margins are multiplied by, since they, or the sums of four, may be no floats.
-  static constexpr float shrink = 0.0625f;
+  static constexpr T shrink = T(1 / dense_grow<T>);
 
-  DenseCells<bytes, wide> cells;
-  DenseCoefficients<bytes, wide> coefficient;
-  RowExp<float, bytes> exp;
+  DenseCells<T, bytes, wide> cells;
+  DenseCoefficients<T, bytes, wide> coefficient;
+  RowExp<T, bytes> exp;
   Reg max;
 
-  DensePass(const DenseCells<bytes, wide>& c, const DenseStrip& s)
+  DensePass(const DenseCells<T, bytes, wide>& c, const DenseStrip<T>& s)
       : cells(c), coefficient(c, s), exp(c.constant(s.max)), max(c.constant(s.max)) {}
 
   /// Masked classes keep 0, which no exponential is. Nothing depends on what stands in other lanes.
@@ -60,15 +60,15 @@ struct DensePass {
     const auto leads = logit >= max;
     const Reg e = masked ? Reg{} : exp(logit);
     cells.keep(i, e);
-    part.equal = leads ? part.equal + 1.0f : part.equal;
+    part.equal = leads ? part.equal + T(1) : part.equal;
     part.exps += leads ? Reg{} : e;
     const Reg margin = max * shrink - logit * shrink;
     if constexpr (bare) {
-      part.unmasked = masked ? part.unmasked : part.unmasked + 1.0f;
+      part.unmasked = masked ? part.unmasked : part.unmasked + T(1);
       part.margins += masked ? Reg{} : margin;
     } else {
       const Reg b = coefficient(masked, cells.t(i), cells.w(i));
-      part.margins += b == 0.0f ? Reg{} : b * margin;
+      part.margins += b == T(0) ? Reg{} : b * margin;
       part.others += leads ? Reg{} : b;
       part.leading += leads ? b : Reg{};
     }
@@ -85,18 +85,18 @@ struct DensePass {
 };
 
 /// Whole registers of a row by itself with finite logits.
-template <int bytes, bool bare>
-struct DenseBlocks : DensePass<bytes, true, bare> {
-  using Base = DensePass<bytes, true, bare>;
-  using L = Lanes<float, bytes>;
+template <class T, int bytes, bool bare>
+struct DenseBlocks : DensePass<T, bytes, true, bare> {
+  using Base = DensePass<T, bytes, true, bare>;
+  using L = Lanes<T, bytes>;
   using Reg = typename L::Reg;
-  using Part = DensePart<bytes>;
+  using Part = DensePart<T, bytes>;
 
-  DensePlace<const float> z, t, w;
-  DensePlace<float> kept;
+  DensePlace<const T> z, t, w;
+  DensePlace<T> kept;
 
   /// Exponentials that nobody keeps are written to `unwanted`.
-  DenseBlocks(const DenseCells<bytes, true>& c, const DenseStrip& s, float* unwanted)
+  DenseBlocks(const DenseCells<T, bytes, true>& c, const DenseStrip<T>& s, T* unwanted)
       : Base(c, s),
         z(c.place(c.rows.z, c.zeros)),
         t(c.place(c.rows.t, c.zeros)),
@@ -111,7 +111,7 @@ struct DenseBlocks : DensePass<bytes, true, bare> {
     if (!L::all_finite(pair.margins)) return false;
     part.margins = pair.margins;
     part.others = pair.others;
-    part.unmasked = L::set(float(n));
+    part.unmasked = L::set(T(n));
     part.exps = exps_of<n, tops>(i, part);
     return true;
   }
@@ -153,29 +153,29 @@ struct DenseBlocks : DensePass<bytes, true, bare> {
       L::store(kept[i], e);
       if constexpr (!tops) return e;
       const auto leads = logit >= this->max;
-      part.equal = leads ? part.equal + 1.0f : part.equal;
+      part.equal = leads ? part.equal + T(1) : part.equal;
       return leads ? Reg{} : e;
     }
   }
 };
 
 /// The sums over the rows, with few roundings in float before the totals in double take over.
-template <int bytes, bool wide, bool bare>
+template <class T, int bytes, bool wide, bool bare>
 struct DenseSums {
-  using L = Lanes<float, bytes>;
+  using L = Lanes<T, bytes>;
   using Reg = typename L::Reg;
-  using Part = DensePart<bytes>;
-  using Pass = DensePass<bytes, wide, bare>;
-  using Cells = DenseCells<bytes, wide>;
+  using Part = DensePart<T, bytes>;
+  using Pass = DensePass<T, bytes, wide, bare>;
+  using Cells = DenseCells<T, bytes, wide>;
   using Wide = Lanes<double, bytes>;
 
-  Total<float, bytes> exps, margins, shrunk, others, leading;
+  Total<T, bytes> exps, shrunk, others, leading;  // shrunk: the margins
   Reg equal, unmasked;
 
   DenseSums() : equal(Reg{}), unmasked(Reg{}) {}
 
   /// Over some classes of the rows of a strip.
-  [[gnu::always_inline]] void run_strip(const Cells& cells, const DenseStrip& s) {
+  [[gnu::always_inline]] void run_strip(const Cells& cells, const DenseStrip<T>& s) {
     const Pass pass(cells, s);
     for (std::ptrdiff_t i = 0; i < cells.classes; i += 4) {
       const Part part = pass.take_some(i, cells.classes);
@@ -185,19 +185,19 @@ struct DenseSums {
   }
 
   /// Over a row by itself. What blocks leave is taken by a call, so that they can keep all they need in registers.
-  [[gnu::always_inline]] void run_row(const DenseRows& rows, const DenseStrip& s) {
-    alignas(64) float unwanted[std::size_t(L::count)];
-    const DenseBlocks<bytes, bare> blocks({rows}, s, unwanted);
-    const std::ptrdiff_t top = top_register<bytes>(s);
+  [[gnu::always_inline]] void run_row(const DenseRows<T>& rows, const DenseStrip<T>& s) {
+    alignas(64) T unwanted[std::size_t(L::count)];
+    const DenseBlocks<T, bytes, bare> blocks({rows}, s, unwanted);
+    const std::ptrdiff_t top = top_register<T, bytes>(s);
     const std::ptrdiff_t whole = rows.classes / L::count;
     const std::ptrdiff_t end = (rows.classes + L::count - 1) / L::count;
     for (std::ptrdiff_t i = 0; i < end;) {
       Part part;
       if (i % 8 == 0 && i != top && i + 8 <= whole && blocks.template take<8, false>(i, part)) {
-        margins.add(part.margins);
+        shrunk.add(part.margins * Pass::shrink);
         i += 8;
       } else if (i + 4 <= whole && blocks.template take<4, true>(i, part)) {
-        margins.add(part.margins);
+        shrunk.add(part.margins * Pass::shrink);
         i += 4;
       } else {
         part = take_any(rows, s, i);
@@ -209,34 +209,32 @@ struct DenseSums {
   }
 
   /// On from what put() left of a strip: to the same bits as without a break.
-  void take_up(const DenseStrip& s, const Cells& cells) {
-    take_up(exps, s.exps, cells);
-    take_up(shrunk, s.loss, cells);
+  void take_up(const DenseStrip<T>& s, const Cells& cells) {
+    take_up(exps, s.exps, s.lost[0], cells);
+    take_up(shrunk, s.loss, s.lost[1], cells);
     equal = L::load(s.equal + cells.row);
     if (bare) {
       unmasked = L::load(s.unmasked + cells.row);
     } else {
-      take_up(others, s.others, cells);
-      take_up(leading, s.leading, cells);
+      take_up(others, s.others, s.lost[2], cells);
+      take_up(leading, s.leading, s.lost[3], cells);
     }
   }
 
-  /// The margins of strips are still shrunk.
-  void put(DenseStrip& s, const Cells& cells) {
-    if (wide) margins.add(shrunk, 1 / Pass::shrink);
-    put(exps, s.exps, cells);
-    put(wide ? margins : shrunk, s.loss, cells);
+  void put(DenseStrip<T>& s, const Cells& cells) {
+    put(exps, s.exps, s.lost[0], cells);
+    put(shrunk, s.loss, s.lost[1], cells);
     put(equal, s.equal, cells);
     if (bare) {
       put(unmasked, s.unmasked, cells);
     } else {
-      put(others, s.others, cells);
-      put(leading, s.leading, cells);
+      put(others, s.others, s.lost[2], cells);
+      put(leading, s.leading, s.lost[3], cells);
     }
   }
 
  private:
-  [[gnu::noinline]] static Part take_any(const DenseRows& rows, const DenseStrip& s, std::ptrdiff_t i) {
+  [[gnu::noinline]] static Part take_any(const DenseRows<T>& rows, const DenseStrip<T>& s, std::ptrdiff_t i) {
     const Pass pass({rows}, s);
     return pass.take_some(i, pass.cells.registers());
   }
@@ -250,20 +248,28 @@ struct DenseSums {
     leading.add(part.leading);
   }
 
-  static void take_up(Total<float, bytes>& total, const double* in, const Cells& cells) {
-    total.sum = Wide::load(in + cells.row);
-    total.other = Wide::load(in + cells.row + Wide::count);
+  /// Where the second part of a total stands: the other half of the rows for float, what was lost for double.
+  template <class D>
+  static D* other(D* sum, [[maybe_unused]] D* lost, const Cells& cells) {
+    return sizeof(T) == 4 ? sum + cells.row + Wide::count : lost + cells.row;
   }
 
-  static void put(const Total<float, bytes>& total, double* out, [[maybe_unused]] const Cells& cells) {
+  static void take_up(Total<T, bytes>& total, const double* sum, const double* lost, const Cells& cells) {
+    total.sum = Wide::load(sum + cells.row);
+    total.other = Wide::load(other(sum, lost, cells));
+  }
+
+  static void put(const Total<T, bytes>& total, double* sum, double* lost, [[maybe_unused]] const Cells& cells) {
     if constexpr (wide) {
-      out[0] = Wide::sum(total.sum + total.other);
+      const auto all = total.across();
+      sum[0] = all.sum;
+      lost[0] = all.lost;
     } else {
-      Wide::store(out + cells.row, total.sum);
-      Wide::store(out + cells.row + Wide::count, total.other);
+      Wide::store(sum + cells.row, total.sum);
+      Wide::store(other(sum, lost, cells), total.other);
     }
   }
-  static void put(Reg x, float* out, [[maybe_unused]] const Cells& cells) {
+  static void put(Reg x, T* out, [[maybe_unused]] const Cells& cells) {
     if constexpr (wide) {
       out[0] = L::sum(x);
     } else {

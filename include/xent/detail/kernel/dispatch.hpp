@@ -112,45 +112,54 @@ struct TileTable {
 
 /// Rows with a coefficient for each class, see dense.inl: a strip of them, or the first row alone. Exponentials are kept,
 /// and the gradient is written, in `kept`, which may be null for the loss alone, or z.
+template <class T>
 struct DenseRows {
-  const float* z;
+  const T* z;
   std::ptrdiff_t z_stride;
-  const float* t;  // targets, or null
+  const T* t;  // targets, or null
   std::ptrdiff_t t_stride;
-  const float* w;  // class weights, or null
-  float* kept;
+  const T* w;  // class weights, or null
+  T* kept;
   std::ptrdiff_t kept_stride;
   std::ptrdiff_t classes;
   int rows;
 };
 
+/// What the sum of b (max - z) of a row is multiplied by in the end: what it is made of, or the sum in T (in double all of it),
+/// may be beyond the largest number where the loss is not.
+template <class T>
+inline constexpr double dense_grow = sizeof(T) == 4 ? 0x1p4 : 0x1p30;
+
 /// What the passes over them are told, and what they find.
+template <class T>
 struct DenseStrip {
-  alignas(64) float max[strip_rows];
+  alignas(64) T max[strip_rows];
   std::ptrdiff_t top;  // of a row by itself, see RowTop
-  alignas(64) float kept[strip_rows];
-  alignas(64) float even[strip_rows];
-  alignas(64) float unmasked[strip_rows];       // the number of logits that are not -inf
-  alignas(64) float logit[strip_rows];          // that of the label, or any number;
+  alignas(64) T kept[strip_rows];
+  alignas(64) T even[strip_rows];
+  alignas(64) T unmasked[strip_rows];           // the number of logits that are not -inf
+  alignas(64) T logit[strip_rows];              // that of the label, or any number;
   alignas(64) double label_weight[strip_rows];  // its class weight; 0 where there is no label
   alignas(64) double sample_weight[strip_rows];
   alignas(64) double z_loss[strip_rows];
   alignas(64) double exps[strip_rows];  // see RowSum
-  alignas(64) float equal[strip_rows];
-  alignas(64) float moved[strip_rows];
-  alignas(64) float exponent[strip_rows];
-  alignas(64) float highest[strip_rows];   // what is kept of the maximum
-  alignas(64) double loss[strip_rows];     // the sum of b (max - z), with `bare` coefficients of max - z; then the loss
-  alignas(64) double others[strip_rows];   // the sum of b over all z < max
-  alignas(64) double leading[strip_rows];  // the sum of b over all z = max
-  alignas(64) float first[strip_rows];     // from a kept exponential to scale a p, see Factor, and for the gradient
-  alignas(64) float second[strip_rows];    // scale (a p - b):
-  alignas(64) float scale[strip_rows];
-  alignas(64) float rest[strip_rows];    // a without `leading`
-  alignas(64) float led[strip_rows];     // `leading`
-  alignas(64) float share[strip_rows];   // scale p at the maximum, p = 1 / (1 + tail)
-  alignas(64) float beside[strip_rows];  // scale (1 - p) there
-  alignas(64) float at_label[strip_rows];
+  alignas(64) T equal[strip_rows];
+  alignas(64) T moved[strip_rows];
+  alignas(64) T exponent[strip_rows];
+  alignas(64) T highest[strip_rows];  // what is kept of the maximum
+  alignas(64) double loss
+      [strip_rows];  // the sum of b (max - z) / dense_grow<T>, with `bare` coefficients of max - z; then the loss
+  alignas(64) double others[strip_rows];                                     // the sum of b over all z < max
+  alignas(64) double leading[strip_rows];                                    // the sum of b over all z = max
+  alignas(64) double lost[4][sizeof(T) == sizeof(double) ? strip_rows : 1];  // what the four sums of doubles lost
+  alignas(64) T first[strip_rows];   // from a kept exponential to scale a p, see Factor, and for the gradient
+  alignas(64) T second[strip_rows];  // scale (a p - b):
+  alignas(64) T scale[strip_rows];
+  alignas(64) T rest[strip_rows];    // a without `leading`
+  alignas(64) T led[strip_rows];     // `leading`
+  alignas(64) T share[strip_rows];   // scale p at the maximum, p = 1 / (1 + tail)
+  alignas(64) T beside[strip_rows];  // scale (1 - p) there
+  alignas(64) T at_label[strip_rows];
 };
 
 /// What all rows have in common: the smoothing, where their coefficients are `bare`, the share that is left to the label, and
@@ -165,19 +174,19 @@ struct DenseTerms {
 };
 
 /// The passes over one row, or over the rows of a strip.
-template <bool wide>
+template <class T, bool wide>
 struct DenseTable {
-  void (*count)(const DenseRows& rows, DenseStrip& strip);
-  void (*sums)(const DenseRows& rows, DenseStrip& strip);
-  void (*bare_sums)(const DenseRows& rows, DenseStrip& strip);
+  void (*count)(const DenseRows<T>& rows, DenseStrip<T>& strip);
+  void (*sums)(const DenseRows<T>& rows, DenseStrip<T>& strip);
+  void (*bare_sums)(const DenseRows<T>& rows, DenseStrip<T>& strip);
 };
 struct DenseOutcomeTable {
-  void (*outcomes)(DenseStrip& strip, int rows, const DenseTerms& terms);
+  void (*outcomes)(DenseStrip<float>& strip, int rows, const DenseTerms& terms);
 };
-template <bool wide>
+template <class T, bool wide>
 struct DenseGradientTable {
-  void (*gradient)(const DenseRows& rows, DenseStrip& strip);
-  void (*bare_gradient)(const DenseRows& rows, DenseStrip& strip);
+  void (*gradient)(const DenseRows<T>& rows, DenseStrip<T>& strip);
+  void (*bare_gradient)(const DenseRows<T>& rows, DenseStrip<T>& strip);
 };
 
 /// What the kernel of the binary cross-entropy is told about a block of elements: what their targets are smoothed by, or the

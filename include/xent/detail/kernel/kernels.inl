@@ -68,10 +68,10 @@ struct TableOf<TileTable<T>, bytes> {
   static constexpr TileTable<T> value{&K::gather, &K::scatter};
 };
 
-template <bool wide, int bytes>
-struct TableOf<DenseTable<wide>, bytes> {
-  using K = DenseKernels<bytes, wide>;
-  static constexpr DenseTable<wide> value{&K::count, &K::template sums<false>, &K::template sums<true>};
+template <class T, bool wide, int bytes>
+struct TableOf<DenseTable<T, wide>, bytes> {
+  using K = DenseKernels<T, bytes, wide>;
+  static constexpr DenseTable<T, wide> value{&K::count, &K::template sums<false>, &K::template sums<true>};
 };
 
 template <int bytes>
@@ -79,10 +79,10 @@ struct TableOf<DenseOutcomeTable, bytes> {
   static constexpr DenseOutcomeTable value{&DenseOutcomes<bytes>::outcomes};
 };
 
-template <bool wide, int bytes>
-struct TableOf<DenseGradientTable<wide>, bytes> {
-  using K = DenseKernels<bytes, wide>;
-  static constexpr DenseGradientTable<wide> value{&K::template gradient<false>, &K::template gradient<true>};
+template <class T, bool wide, int bytes>
+struct TableOf<DenseGradientTable<T, wide>, bytes> {
+  using K = DenseKernels<T, bytes, wide>;
+  static constexpr DenseGradientTable<T, wide> value{&K::template gradient<false>, &K::template gradient<true>};
 };
 
 template <class T, int bytes>

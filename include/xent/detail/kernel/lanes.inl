@@ -252,10 +252,31 @@ struct Total {
     }
   }
 
-  /// Of float: another total, times a factor.
-  void add(const Total& x, double factor = 1) {
-    sum += x.sum * factor;
-    other += x.other * factor;
+  /// The sum of all lanes, and what its rounding lost; of float that is not looked at.
+  struct Number {
+    double sum, lost;
+  };
+  Number across() const {
+    if constexpr (sizeof(T) == 4) {
+      return {Lanes<double, bytes>::sum(sum + other), 0};
+    } else {
+      Number all{0, 0};
+      for (int k = 0; k < bytes / 8; ++k) all.lost += other[k] + add_exactly(all.sum, sum[k]);
+      return all;
+    }
+  }
+
+ private:
+  /// to += x; what that loses.
+  static double add_exactly(double& to, double x) {
+    const double next = to + x;
+    double seen = next - to;
+    hide(seen);
+    double held = next - seen;
+    hide(held);
+    const double lost = (to - held) + (x - seen);
+    to = next;
+    return lost;
   }
 };
 

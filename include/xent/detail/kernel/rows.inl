@@ -164,27 +164,11 @@ struct RowSums {
 
  private:
   static RowSum across(const RowPass<T, bytes, careful>& pass) {
-    const Total<T, bytes>& total = pass.total;
-    double sum = 0, lost = 0;
-    if constexpr (sizeof(T) == 4) {
-      sum = Lanes<double, bytes>::sum(total.sum + total.other) + double(L::sum(pass.lost));
-    } else {
-      for (int k = 0; k < L::count; ++k) lost += total.other[k] + pass.lost[k] + add_exactly(sum, total.sum[k]);
-    }
+    const auto total = pass.total.across();
+    double sum = total.sum, lost = total.lost;
+    (sizeof(T) == 4 ? sum : lost) += double(L::sum(pass.lost));
     return {sum * K::unlift, lost * K::unlift, double(L::sum(pass.equal)), double(pass.exp.moved[0]),
             double(pass.exp.exponent[0])};
-  }
-
-  /// sum += x; what that loses.
-  static double add_exactly(double& sum, double x) {
-    const double next = sum + x;
-    double seen = next - sum;
-    hide(seen);
-    double held = next - seen;
-    hide(held);
-    const double lost = (sum - held) + (x - seen);
-    sum = next;
-    return lost;
   }
 };
 
