@@ -31,10 +31,6 @@ void for_coefficients(Index rows, Index classes, Index begin, Index end, const B
 template <class T>
 inline constexpr bool by_rows = is_sample<T> || row_major<T>;
 
-/// Elements that the kernels can take: float, and the half precisions through it, and double.
-template <class T>
-inline constexpr bool has_element_kernels = has_kernels<T>;
-
 inline constexpr int block_size = 512;
 /// No register holds more.
 inline constexpr int block_unit = 16;

@@ -8,6 +8,7 @@
 
 #include <Eigen/Core>
 
+#include <cstddef>     // std::ptrdiff_t, std::size_t
 #include <functional>  // std::less: an order for any two pointers
 #include <limits>
 #include <optional>
@@ -222,10 +223,10 @@ class LabelReader {
   typename Store<T>::type labels_;
 };
 
-/// The sign bit tells whether one of the labels is outside [0, classes) and not `ignored`. Without branches, which ignored
-/// labels would often have guessed wrong.
+/// Whether one of the labels is outside [0, classes) and not `ignored`. Without branches, which ignored labels would often
+/// have guessed wrong: a sign bit says so.
 template <bool ignores, class T>
-std::size_t any_outside(const LabelReader<T>& label, Index count, Index classes, [[maybe_unused]] Index ignored) {
+bool any_outside(const LabelReader<T>& label, Index count, Index classes, [[maybe_unused]] Index ignored) {
   std::size_t outside = 0;
   for (Index i = 0; i < count; ++i) {
     const Index value = label(i);
@@ -233,7 +234,7 @@ std::size_t any_outside(const LabelReader<T>& label, Index count, Index classes,
     if constexpr (ignores) own &= std::size_t((value == ignored) & can_equal<decltype(label.raw(i))>(value)) - 1;
     outside |= own;
   }
-  return outside;
+  return static_cast<std::ptrdiff_t>(outside) < 0;
 }
 
 /// Every label is in [0, classes) or is ignored.
@@ -241,9 +242,9 @@ template <class T>
 void check_labels(const char* function, const T& labels, Index classes, std::optional<Index> ignore_index = {}) {
   const LabelReader<T> label(labels);
   const Index count = label_count(labels);
-  const std::size_t outside = ignore_index ? any_outside<true>(label, count, classes, *ignore_index)
-                                           : any_outside<false>(label, count, classes, Index(0));
-  if (static_cast<std::ptrdiff_t>(outside) >= 0) return;
+  const bool outside = ignore_index ? any_outside<true>(label, count, classes, *ignore_index)
+                                    : any_outside<false>(label, count, classes, Index(0));
+  if (!outside) return;
   Index first = -1;
   Index bad = 0;
   for (Index i = 0; i < count; ++i) {

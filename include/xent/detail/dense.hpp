@@ -9,7 +9,8 @@
 #include <xent/detail/scalar.hpp>
 #include <xent/detail/ways.hpp>
 
-#include <cstddef>  // std::nullptr_t
+#include <algorithm>  // std::max
+#include <cstddef>    // std::nullptr_t
 #include <type_traits>
 
 namespace xent::detail {

@@ -35,7 +35,7 @@ void map_coefficients(const T& in, Out& out, const Function& f) {
 /// The same by a kernel where there is one for this scalar.
 template <RealArray T, class Out, class Table, class Function>
 void map_elements(const T& in, Out& out, typename Table::Map Table::*kernel, const Function& f) {
-  if constexpr (has_element_kernels<T>) {
+  if constexpr (has_kernels<T>) {
     if (instruction_set() != InstructionSet::portable) {
       const ElementReader<T, T> reader(in);
       const ElementWriter<Out, T> writer(out);
@@ -232,7 +232,7 @@ auto element_losses(const Logits& logits, const Targets& targets, const Rule& ru
     const auto total = [&](const auto& sum_of_chunk) {
       return sum_chunks<threads_allowed<Logits>, Sum<V>>(logits.size(), logits.size(), 1, sum_of_chunk);
     };
-    if constexpr (has_element_kernels<Logits> && has_element_kernels<Targets> && requires { rule.smoothing(); } &&
+    if constexpr (has_kernels<Logits> && has_kernels<Targets> && requires { rule.smoothing(); } &&
                   sizeof(KernelScalar<Targets>) <= sizeof(KernelScalar<Logits>)) {
       if (rule.by_kernel() && instruction_set() != InstructionSet::portable) {
         const BinaryBlocks blocks(logits, targets, rule, gradient, losses);

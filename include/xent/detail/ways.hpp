@@ -38,7 +38,7 @@ struct Exponentials {
   static constexpr bool careful = more_digits;
 };
 
-/// Rows that the kernels can reduce: of float (half and bfloat16 through it) and double.
+/// Scalars that the kernels can take: float (half and bfloat16 through it) and double.
 template <class T>
 inline constexpr bool has_kernels = std::is_same_v<KernelScalar<T>, float> || std::is_same_v<KernelScalar<T>, double>;
 

@@ -41,7 +41,7 @@ struct DensePass {
   using L = Lanes<T, bytes>;
   using Reg = typename L::Reg;
   using Part = DensePart<T, bytes>;
-  // What margins are multiplied by, since they, or the sums of four, may be no floats.
+  // What margins are multiplied by, see dense_grow.
   static constexpr T shrink = T(1 / dense_grow<T>);
 
   DenseCells<T, bytes, wide> cells;
@@ -104,7 +104,7 @@ struct DenseBlocks : DensePass<T, bytes, true, bare> {
         kept(c.place(c.rows.kept, unwanted)) {}
 
   /// The n from the i-th on, which with `tops` may have the maximum. Nothing is done where a margin, or the sum of them, is
-  /// no float: masked classes have no business here. That is seen before the exponentials are written over the logits.
+  /// not finite: masked classes have no business here. That is seen before the exponentials are written over the logits.
   template <int n, bool tops>
   [[gnu::always_inline]] bool take(std::ptrdiff_t i, Part& part) const {
     const Pair pair = margins_of<n, tops>(i, part);
@@ -159,7 +159,7 @@ struct DenseBlocks : DensePass<T, bytes, true, bare> {
   }
 };
 
-/// The sums over the rows, with few roundings in float before the totals in double take over.
+/// The sums over the rows, with few roundings in T before the totals take over.
 template <class T, int bytes, bool wide, bool bare>
 struct DenseSums {
   using L = Lanes<T, bytes>;

@@ -125,8 +125,8 @@ struct DenseRows {
   int rows;
 };
 
-/// What the sum of b (max - z) of a row is multiplied by in the end: what it is made of, or the sum in T (in double all of it),
-/// may be beyond the largest number where the loss is not.
+/// What the sum of b (max - z) of a row is multiplied by in the end. A margin, or a few of them in float, or all of a row in
+/// double, may be beyond the largest number where the loss is not.
 template <class T>
 inline constexpr double dense_grow = sizeof(T) == 4 ? 0x1p4 : 0x1p30;
 

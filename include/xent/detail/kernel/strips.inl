@@ -144,8 +144,8 @@ struct StripKernels {
     }
   }
 
-  /// out = exp(z) * first * second in the units of the sums, from the logits once more. Of two
-  /// classes at a time: 4096 x 1000 takes 1.2 times as long with eight, for columns so far apart share places in the caches.
+  /// out = exp(z) * first * second in the units of the sums, from the logits once more. Two classes at a
+  /// time: 4096 x 1000 takes 1.2 times as long with eight, for columns so far apart share places in the caches.
   static void multiples(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const T* max,
                         const T* first, const T* second, T* out, std::ptrdiff_t out_stride) {
     constexpr int pair = 2;
