@@ -2,15 +2,20 @@
 // Many classes: where the maximum stands, how it rises along the classes, and what stands beside it.
 #include "support/generators.hpp"
 #include "support/oracle.hpp"
+#include "support/setup.hpp"
 #include "support/ulp.hpp"
 
+#include <xent/focal_loss.hpp>
+#include <xent/logsumexp.hpp>
 #include <xent/softmax.hpp>
 #include <xent/softmax_cross_entropy.hpp>
 
 #include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
 
+#include <array>
 #include <cmath>
+#include <cstddef>
 #include <limits>
 #include <tuple>
 
@@ -83,5 +88,47 @@ TEMPLATE_LIST_TEST_CASE("a NaN early among masked classes is not lost when the m
   for (Index i = 0; i < 5; ++i) {
     CHECK(std::isnan(loss(i)) == (i == 2));
     CHECK(gradient.row(i).isNaN().any() == (i == 2));
+  }
+}
+
+TEMPLATE_LIST_TEST_CASE("wide rows have the same losses side by side, alone, and beside a gradient", "[wide]",
+                        Reals32And64) {
+  Random random;
+  for (Index cols : {257, 300, 650}) {
+    Rows<TestType> logits = normal_rows<TestType>(random, 21, cols, 3);
+    logits(3, 17) = nan<TestType>();
+    logits(6, cols - 1) = infinity<TestType>();
+    logits.row(7).setConstant(-infinity<TestType>());
+    logits(8, 20) = logits(15, 0) = -infinity<TestType>();
+    logits.row(20).setConstant(-infinity<TestType>());
+    Labels const labels = random_labels(random, 21, cols);
+    Rows<TestType> const targets = distributions<TestType>(random, 21, cols);
+    Setup<TestType> smoothed;
+    smoothed.label_smoothing = TestType(0.125);
+    Setup<TestType> weighted = smoothed;
+    weighted.class_weights = Vector<TestType>(Vector<TestType>::LinSpaced(cols, TestType(0.5), 2));
+    auto const losses = [&](auto const& z, auto const& y, auto const& t) {
+      return std::array<Vector<TestType>, 7>{xent::softmax_cross_entropy<Reduction::none>(z, y),
+                                             xent::softmax_cross_entropy<Reduction::none>(z, y, smoothed.softmax()),
+                                             xent::softmax_cross_entropy<Reduction::none>(z, y, weighted.softmax()),
+                                             xent::softmax_cross_entropy<Reduction::none>(z, t),
+                                             xent::softmax_cross_entropy<Reduction::none>(z, t, weighted.softmax()),
+                                             xent::softmax_focal_loss<Reduction::none>(z, y),
+                                             xent::logsumexp(z)};
+    };
+    auto const all = losses(logits, labels, targets);
+    for (Index i = 0; i < 21; ++i) {
+      INFO("row " << i << " of " << cols << " classes");
+      Labels const label = labels.segment(i, 1);
+      auto const alone = losses(Rows<TestType>(logits.row(i)), label, Rows<TestType>(targets.row(i)));
+      for (std::size_t k = 0; k < all.size(); ++k) {
+        INFO("loss " << k);
+        CHECK(identical(alone[k], all[k].segment(i, 1)));
+      }
+    }
+    CHECK(identical(xent::softmax_cross_entropy_with_gradient<Reduction::none>(logits, labels).loss, all[0]));
+    CHECK(identical(xent::softmax_cross_entropy_with_gradient<Reduction::none>(logits, targets).loss, all[3]));
+    for (Index i : {3, 6, 7, 20}) CHECK(std::isnan(all[0](i)));
+    CHECK(std::isfinite(all[0](4)));
   }
 }

@@ -8,6 +8,7 @@ floors=(
   "detail/access detail/accumulate detail/logistic detail/kernel/dispatch"
   "detail/check detail/reduce detail/row_partition"
   "detail/ways detail/terms detail/loss detail/outcome log_partition"
+  "detail/reduced"
   "detail/rows detail/strips detail/blocks detail/dense"
   "detail/engine detail/elements"
   "detail/element_terms softmax log_softmax logsumexp sigmoid one_hot argmax divergence units"

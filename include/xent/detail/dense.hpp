@@ -9,8 +9,7 @@
 #include <xent/detail/scalar.hpp>
 #include <xent/detail/ways.hpp>
 
-#include <algorithm>  // std::max
-#include <cstddef>    // std::nullptr_t
+#include <cstddef>  // std::nullptr_t
 #include <type_traits>
 
 namespace xent::detail {
@@ -29,6 +28,7 @@ class DenseSource {
   /// The rows [begin, begin + rows), class k of row j at data()[j + k * stride()]; copies are made `class_stride` apart.
   /// Asks for `out` meanwhile, see TileKernels::gather.
   void load(Index begin, int rows, Index class_stride, const Kernel* out = nullptr) {
+    begin_ = begin;
     if constexpr (copies) {
       stride_ = class_stride;
       if constexpr (ContiguousRows<T> && !is_sample<T>) {
@@ -52,10 +52,20 @@ class DenseSource {
   Index stride() const { return stride_; }
   Kernel* scratch() { return scratch_; }
 
+  /// One of the rows by itself, which a copy is.
+  const Kernel* row([[maybe_unused]] int j) const {
+    if constexpr (copies) {
+      return scratch_;
+    } else {
+      return cells<is_sample<T>>(x_).row(begin_ + j).data;
+    }
+  }
+
  private:
   const T& x_;
   const Reader& reader_;
   Index classes_;
+  Index begin_ = 0;
   const Kernel* data_ = nullptr;
   Index stride_ = 0;
   alignas(64) Kernel scratch_[copies ? scratch_size : 1];
@@ -67,12 +77,14 @@ class DenseSource<NoTargets, NoTargets, copies> {
   DenseSource(const NoTargets&, const NoTargets&) {}
   void load(Index, int, Index) {}
   std::nullptr_t data() const { return nullptr; }
+  std::nullptr_t row(int) const { return nullptr; }
   Index stride() const { return 0; }
 };
 
 /// What becomes of doubles: as DenseOutcomes, but row by row in long double.
-template <class V>
-void find_dense_outcomes(DenseStrip<double>& s, int rows, const DenseTerms& terms, const V& scale_of_all, V* loss) {
+template <class V, std::size_t most>
+void find_dense_outcomes(DenseStrip<double, most>& s, int rows, const DenseTerms& terms, const V& scale_of_all,
+                         V* loss) {
   constexpr double unlift = ExpConstants<double>::unlift;
   for (int j = 0; j < rows; ++j) {
     const auto whole = [&](const double* sum, int part) {
@@ -82,10 +94,10 @@ void find_dense_outcomes(DenseStrip<double>& s, int rows, const DenseTerms& term
         s.max[j], {s.exps[j] * unlift, s.lost[0][j] * unlift, s.equal[j], s.moved[j], s.exponent[j]});
     const bool regular = is_finite(s.max[j]) && !is_nan(s.exps[j]);
     V sum = whole(s.loss, 1) * V(dense_grow<double>);
-    V others = terms.bare ? V(0) : whole(s.others, 2);
-    V leading = terms.bare ? V(0) : whole(s.leading, 3);
+    V others = terms.even ? V(0) : whole(s.others, 2);
+    V leading = terms.even ? V(0) : whole(s.leading, 3);
     V even = s.even[j];
-    if (terms.bare) {
+    if (terms.even) {
       even = V(terms.smoothing) / V(s.unmasked[j]);
       sum *= even;
       others = V(s.unmasked[j] - s.equal[j]) * even;
@@ -110,14 +122,14 @@ void find_dense_outcomes(DenseStrip<double>& s, int rows, const DenseTerms& term
     s.led[j] = static_cast<double>(leading);
     s.share[j] = static_cast<double>(share);
     s.beside[j] = static_cast<double>(beside);
-    const V spread = terms.bare ? V(s.label_weight[j]) * even : V(s.label_weight[j] * s.even[j]);  // as in the sums
+    const V spread = terms.even ? V(s.label_weight[j]) * even : V(s.label_weight[j] * s.even[j]);  // as in the sums
     const V b = more + (s.logit[j] == -infinity<double>() ? V(0) : spread);
     const V elsewhere = (others + leading) * scale * partition.template probability<V>(s.logit[j]) - scale * b;
     s.at_label[j] = static_cast<double>(leads ? share * (others + (leading - b)) - b * beside : elsewhere);
   }
 }
 
-/// The rows of `logits`, one at a time or a strip of them, through the passes of dense.inl. `out` gets the gradient, or is
+/// The rows of `logits`, one after the other or a strip of them, through the passes of dense.inl. `out` gets the gradient, or is
 /// NoGradient. The exponentials are kept where the gradient will be: in its rows, or in the copy of the logits.
 template <class Logits, class Targets, class Reader, class Out, bool strips, bool copies>
 class DenseWork {
@@ -125,18 +137,20 @@ class DenseWork {
   using T = KernelScalar<Logits>;
   using V = WideOf<Logits>;
   static constexpr bool writes = !std::is_same_v<Out, NoGradient>;
+  static constexpr Blend simple = std::is_same_v<Targets, NoTargets> ? Blend::even : Blend::targets;
+  static constexpr std::size_t capacity = strips ? strip_rows : wide_capacity;
 
   DenseWork(const Logits& logits, const Rows<Logits>& logit_rows, const Targets& targets, const Reader& reader,
             const T* class_weights, Out& out)
-      : kernels_(kernels<DenseTable<T, !strips>>()),
+      : kernels_(kernels<DenseTable<T, !strips, simple>>()),
         logits_(logits, logit_rows),
         targets_(targets, reader),
         out_(out),
         rows_{nullptr, 0, nullptr, 0, class_weights, nullptr, 0, class_count(logits), 0},
-        bare_(std::is_same_v<Targets, NoTargets> && class_weights == nullptr) {}
+        simple_(false) {}
 
   int most_rows() const {
-    if (!strips) return 1;
+    if (!strips) return writes || copies ? 1 : wide_rows;  // see RowWork
     return copies ? rows_in_scratch(rows_.classes) : strip_rows;
   }
 
@@ -157,36 +171,46 @@ class DenseWork {
       rows_.kept = out_row(0).data;
       rows_.kept_stride = out_row(0).stride;
     }
-    find_maxima();
+    if constexpr (strips) {
+      kernels<StripTable<T>>().maximum(rows_.z, rows_.z_stride, rows_.classes, rows_.rows, strip_.max);
+    }
   }
 
-  DenseStrip<T>& strip() { return strip_; }
+  DenseStrip<T, capacity>& strip() { return strip_; }
 
   /// The logits of the labels, which are negative where there is none.
   void pick(const int* label) {
     if constexpr (strips) {
       kernels<StripLabelTable<T>>().pick(rows_.z, rows_.z_stride, rows_.classes, rows_.rows, label, strip_.logit);
     } else {
-      strip_.logit[0] = *label < 0 ? T(0) : rows_.z[*label * rows_.z_stride];
+      for (int j = 0; j < rows_.rows; ++j) strip_.logit[j] = label[j] < 0 ? T(0) : logits_.row(j)[label[j]];
     }
   }
 
   /// What the coefficients are made of, see DenseCoefficients. After this the logits may be gone.
   void sum(T kept, T smoothing) {
-    if (!bare_ && smoothing != T(0)) kernels_.count(rows_, strip_);
-    for (int j = 0; j < rows_.rows; ++j) {
-      strip_.kept[j] = kept;
-      strip_.even[j] = bare_ || smoothing == T(0) ? T(0) : smoothing / strip_.unmasked[j];
+    simple_ = rows_.w == nullptr && (simple == Blend::even || smoothing == T(0));
+    if constexpr (strips) {
+      sum_rows(0, rows_.rows, kept, smoothing);
+    } else {
+      for (int j = 0; j < rows_.rows; ++j) {
+        rows_.z = logits_.row(j);
+        rows_.t = targets_.row(j);
+        const RowTop<T> top = kernels<RowMaximumTable<T>>().maximum(rows_.z, rows_.classes);
+        strip_.max[j] = top.max;
+        strip_.top = top.block;
+        sum_rows(j, j + 1, kept, smoothing);
+      }
     }
-    (bare_ ? kernels_.bare_sums : kernels_.sums)(rows_, strip_);
   }
 
   /// The losses, and all that the gradient needs, divided by the divisor.
   V* find_outcomes(const V& smoothing, bool z_loss, const V& divisor) {
     const V scale = V(1) / divisor;
-    const DenseTerms terms{double(smoothing), bare_, double(V(1) - smoothing), z_loss, double(scale), writes};
+    const DenseTerms terms{
+        double(smoothing), simple_ && simple == Blend::even, double(V(1) - smoothing), z_loss, double(scale), writes};
     if constexpr (std::is_same_v<T, float>) {
-      kernels<DenseOutcomeTable>().outcomes(strip_, rows_.rows, terms);
+      kernels<DenseOutcomeTable<capacity>>().outcomes(strip_, rows_.rows, terms);
       return strip_.loss;
     } else {
       find_dense_outcomes(strip_, rows_.rows, terms, scale, loss_);
@@ -196,8 +220,8 @@ class DenseWork {
 
   /// Writes the gradient of all rows; class label[j] of row j, where it is not negative, gets what is its own instead.
   void write_gradient(const int* label) {
-    const auto& output = kernels<DenseGradientTable<T, !strips>>();
-    (bare_ ? output.bare_gradient : output.gradient)(rows_, strip_);
+    const auto& output = kernels<DenseGradientTable<T, !strips, simple>>();
+    (simple_ ? output.simple_gradient : output.gradient)(rows_, strip_, 0);
     if constexpr (strips) {
       kernels<StripLabelTable<T>>().put(strip_.at_label, rows_.classes, rows_.rows, label, rows_.kept,
                                         rows_.kept_stride);
@@ -219,29 +243,26 @@ class DenseWork {
 
   auto out_row(int j) const { return cells<is_sample<Logits>>(out_).row(begin_ + j); }
 
-  void find_maxima() {
-    strip_.top = -1;
-    if constexpr (strips) {
-      kernels<StripTable<T>>().maximum(rows_.z, rows_.z_stride, rows_.classes, rows_.rows, strip_.max);
-    } else if (rows_.classes >= least_row_classes) {
-      const RowTop<T> top = kernels<RowMaximumTable<T>>().maximum(rows_.z, rows_.classes);
-      strip_.max[0] = top.max;
-      strip_.top = top.block;
-    } else {
-      strip_.max[0] = -infinity<T>();
-      for (Index k = 0; k < rows_.classes; ++k) strip_.max[0] = std::max(strip_.max[0], rows_.z[k * rows_.z_stride]);
+  /// The rows [begin, end) of those loaded, which the kernels take at once.
+  void sum_rows(int begin, int end, T kept, T smoothing) {
+    const bool counts = smoothing != T(0) && !simple_;
+    if (counts) kernels_.count(rows_, strip_, begin);
+    for (int j = begin; j < end; ++j) {
+      strip_.kept[j] = kept;
+      strip_.even[j] = counts ? smoothing / strip_.unmasked[j] : T(0);
     }
+    (simple_ ? kernels_.simple_sums : kernels_.sums)(rows_, strip_, begin);
   }
 
-  const DenseTable<T, !strips>& kernels_;
+  const DenseTable<T, !strips, simple>& kernels_;
   DenseSource<Logits, Rows<Logits>, copies> logits_;
   DenseSource<Targets, Reader, copies> targets_;
   Out& out_;
   Index begin_ = 0;
   DenseRows<T> rows_;
-  bool bare_;
-  DenseStrip<T> strip_;
-  V loss_[std::is_same_v<T, float> ? 1 : strip_rows];
+  bool simple_;
+  DenseStrip<T, capacity> strip_;
+  V loss_[std::is_same_v<T, float> ? 1 : capacity];
 };
 
 /// Whether the arrays can be read and written where they stand, as columns or as rows.
@@ -271,6 +292,7 @@ Way dense_way_of(Index classes) {
     if (!is_sample<Logits> &&
         (columns_in_place<Logits, Targets, Out> || classes * Index(sizeof(KernelScalar<Logits>)) <= most_tile_bytes))
       return Way::strips;
+    if (is_sample<Logits> && classes < least_row_classes) return Way::portable;
     if (rows_in_place<Logits, Targets, Out> || classes <= scratch_size) return Way::rows;
   }
   return Way::portable;

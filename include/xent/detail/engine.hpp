@@ -168,11 +168,11 @@ class Absences {
 template <bool sample, class Work, class Gradient, class Terms, class Rule, class V, class Take>
 void label_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule& rule, Index begin, Index end,
                   const V& divisor, const Take& take) {
-  int label[strip_rows];
-  V weight[strip_rows];
-  V loss[strip_rows];
+  int label[Work::capacity];
+  V weight[Work::capacity];
+  V loss[Work::capacity];
   Absences absences;
-  std::fill_n(weight, lanes_of(end - begin), V(1));
+  std::fill_n(weight, Work::capacity, V(1));
   for (Index first = begin; first < end; first += work.most_rows()) {
     const int rows = int(std::min(end - first, Index(work.most_rows())));
     work.load(first, rows, end);
@@ -215,14 +215,14 @@ void dense_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
                   const V& divisor, const Take& take) {
   constexpr bool has_labels = requires { terms.label(begin); };
   using T = typename Work::T;
-  DenseStrip<T>& strip = work.strip();
-  int label[strip_rows];
+  auto& strip = work.strip();
+  int label[Work::capacity];
   Absences absences;
   const bool alike = terms.plain() && terms.class_weights().empty();
-  std::fill_n(label, lanes_of(end - begin), no_label);
-  std::fill_n(strip.logit, lanes_of(end - begin), T(0));
-  std::fill_n(strip.label_weight, lanes_of(end - begin), has_labels ? 1.0 : 0.0);
-  std::fill_n(strip.sample_weight, lanes_of(end - begin), 1.0);
+  std::fill_n(label, Work::capacity, no_label);
+  std::fill_n(strip.logit, Work::capacity, T(0));
+  std::fill_n(strip.label_weight, Work::capacity, has_labels ? 1.0 : 0.0);
+  std::fill_n(strip.sample_weight, Work::capacity, 1.0);
   for (Index first = begin; first < end; first += work.most_rows()) {
     const int rows = int(std::min(end - first, Index(work.most_rows())));
     work.load(first, rows);

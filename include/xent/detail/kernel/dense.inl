@@ -10,14 +10,15 @@ struct DenseOutcomes {
   using L = Lanes<double, bytes>;
   using Reg = typename L::Reg;
 
-  static void outcomes(DenseStrip<float>& s, int rows, const DenseTerms& terms) {
+  template <std::size_t most>
+  static void outcomes(DenseStrip<float, most>& s, int rows, const DenseTerms& terms) {
     for (int row = 0; row < rows; row += L::count) {
       const RowTails<bytes> tails(s.max + row, s.moved + row, s.exponent + row, s.equal + row, L::load(s.exps + row));
       Reg loss = L::load(s.loss + row) * dense_grow<float>;
       Reg others = L::load(s.others + row);
       Reg leading = L::load(s.leading + row);
       Reg even = L::load_wider(s.even + row);
-      if (terms.bare) {
+      if (terms.even) {
         const Reg equal = L::load_wider(s.equal + row);
         const Reg unmasked = L::load_wider(s.unmasked + row);
         even = terms.smoothing / unmasked;
@@ -52,7 +53,7 @@ struct DenseOutcomes {
       L::store_narrower(s.share + row, share);
       L::store_narrower(s.beside + row, share * tails.tail);
       Reg spread = label_weight * even;
-      if (!terms.bare) spread = widened<bytes>(__builtin_convertvector(spread, typename L::Narrow));  // as in the sums
+      if (!terms.even) spread = widened<bytes>(__builtin_convertvector(spread, typename L::Narrow));  // as in the sums
       const Reg b = more + (logit == -ExpConstants<double>::infinity ? Reg{} : spread);
       const Reg elsewhere = (rest + leading) * share * ForFloat<bytes>::exp_of_minus(margin) - scale * b;
       L::store_narrower(s.at_label + row, leads ? share * (rest + (leading - b) - b * tails.tail) : elsewhere);
@@ -60,19 +61,19 @@ struct DenseOutcomes {
   }
 };
 
-/// scale (a p - b) in place of the exponentials; at the maximum, where that would cancel, scale ((a - b) p - b (1 - p)). With
-/// `bare` coefficients that is the label's business alone.
-template <class T, int bytes, bool wide, bool bare>
+/// scale (a p - b) in place of the exponentials; at the maximum, where that would cancel, scale ((a - b) p - b (1 - p)). Where all
+/// coefficients are `even` that is the label's business alone.
+template <class T, int bytes, bool wide, Blend blend>
 struct DenseGradient {
   using L = Lanes<T, bytes>;
   using Reg = typename L::Reg;
   static constexpr int block = 8;
 
   DenseCells<T, bytes, wide> cells;
-  DenseCoefficients<T, bytes, wide> coefficient;
+  DenseCoefficients<T, bytes, wide, blend> coefficient;
   Reg highest, first, second, scale, even, rest, leading, share, beside;
 
-  DenseGradient(const DenseCells<T, bytes, wide>& c, const DenseStrip<T>& s)
+  DenseGradient(const DenseCells<T, bytes, wide>& c, const DenseStripOf<T, wide>& s)
       : cells(c),
         coefficient(c, s),
         highest(c.constant(s.highest)),
@@ -90,10 +91,9 @@ struct DenseGradient {
     const auto t = cells.place(cells.rows.t, cells.zeros);
     const auto w = cells.place(cells.rows.w, cells.ones);
     const std::ptrdiff_t end = cells.registers();
-    const std::ptrdiff_t whole = cells.whole_registers();
     for (std::ptrdiff_t i = 0; i < end; i += block) {
       const std::ptrdiff_t stop = end - i < block ? end : i + block;
-      if (i + block <= whole && i != top) {
+      if (i + block <= cells.whole && i != top) {
         for (std::ptrdiff_t k = i; k < stop; ++k) take_whole(k, t[k], w[k]);
       } else {
         for (std::ptrdiff_t k = i; k < stop; ++k) take(k);
@@ -115,7 +115,7 @@ struct DenseGradient {
     T* const kept = cells.rows.kept + i * L::count;
     const Reg e = L::load(kept);
     const Reg all = times(e, first, second);
-    if constexpr (bare) {
+    if constexpr (blend == Blend::even) {
       L::store(kept, e == T(0) ? Reg{} : all - even);
     } else {
       L::store(kept, all - coefficient(e == T(0), L::load(t), L::load(w)) * scale);
@@ -126,7 +126,7 @@ struct DenseGradient {
     const Reg e = cells.kept(i);
     const auto masked = e == T(0);
     const Reg all = times(e, first, second);
-    if constexpr (bare) {
+    if constexpr (blend == Blend::even) {
       cells.keep(i, masked ? Reg{} : all - even);
     } else {
       const Reg b = coefficient(masked, cells.t(i), cells.w(i));
@@ -141,43 +141,45 @@ struct DenseKernels {
   using L = Lanes<T, bytes>;
   using Reg = typename L::Reg;
   using Cells = DenseCells<T, bytes, wide>;
+  using Strip = DenseStripOf<T, wide>;
 
   /// How many logits are not -inf.
-  static void count(const DenseRows<T>& rows, DenseStrip<T>& strip) {
+  static void count(const DenseRows<T>& rows, Strip& strip, [[maybe_unused]] int j) {
     if constexpr (wide) {
-      strip.unmasked[0] = L::sum(count_from(Cells{rows}, Reg{}));
+      strip.unmasked[j] = L::sum(count_from(Cells(rows, j), Reg{}));
     } else {
       run<count_span>(rows, strip, Cells::span);
     }
   }
 
-  template <bool bare>
-  static void sums(const DenseRows<T>& rows, DenseStrip<T>& strip) {
+  template <Blend blend>
+  static void sums(const DenseRows<T>& rows, Strip& strip, [[maybe_unused]] int j) {
     if constexpr (wide) {
-      DenseSums<T, bytes, true, bare> sums;
-      sums.run_row(rows, strip);
-      sums.put(strip, {rows});
+      DenseSums<T, bytes, true, blend> sums;
+      sums.run_row(rows, j, strip);
+      sums.put(strip, Cells(rows, j));
+      set_units(j, rows.kept != nullptr, strip);
     } else {
-      run<sum_span<bare>>(rows, strip, Cells::span);
+      run<sum_span<blend>>(rows, strip, Cells::span);
+      for (int row = 0; row < rows.rows; row += L::count) set_units(row, rows.kept != nullptr, strip);
     }
-    set_units(rows.rows, rows.kept != nullptr, strip);
   }
 
-  template <bool bare>
-  static void gradient(const DenseRows<T>& rows, DenseStrip<T>& strip) {
+  template <Blend blend>
+  static void gradient(const DenseRows<T>& rows, Strip& strip, [[maybe_unused]] int j) {
     if constexpr (wide) {
-      DenseGradient<T, bytes, true, bare>({rows}, strip).run_row(top_register<T, bytes>(strip));
+      DenseGradient<T, bytes, true, blend>(Cells(rows, j), strip).run_row(top_register<T, bytes>(strip));
     } else {
-      run<gradient_span<bare>>(rows, strip, Cells::short_span);
+      run<gradient_span<blend>>(rows, strip, Cells::short_span);
     }
   }
 
  private:
-  using SpanPass = void(const DenseRows<T>& rows, DenseStrip<T>& strip, int row, std::ptrdiff_t k, std::ptrdiff_t most);
+  using SpanPass = void(const DenseRows<T>& rows, Strip& strip, int row, std::ptrdiff_t k, std::ptrdiff_t most);
 
   /// Over spans of so many classes, or of all that stay in the nearest cache.
   template <SpanPass pass>
-  static void run(const DenseRows<T>& rows, DenseStrip<T>& strip, int span) {
+  static void run(const DenseRows<T>& rows, Strip& strip, int span) {
     const bool near = Cells::is_near(rows);
     for (int row = 0; near && row < rows.rows; row += L::count) {
       const std::ptrdiff_t most = row + L::count <= rows.rows ? rows.classes : span;
@@ -188,31 +190,31 @@ struct DenseKernels {
     }
   }
 
-  [[gnu::noinline]] static void count_span(const DenseRows<T>& rows, DenseStrip<T>& strip, int row, std::ptrdiff_t k,
+  [[gnu::noinline]] static void count_span(const DenseRows<T>& rows, Strip& strip, int row, std::ptrdiff_t k,
                                            std::ptrdiff_t most) {
     typename Cells::Copies copies;
     const Cells cells(rows, row, k, most, copies);
     L::store(strip.unmasked + row, count_from(cells, k == 0 ? Reg{} : L::load(strip.unmasked + row)));
   }
 
-  template <bool bare>
-  [[gnu::noinline]] static void sum_span(const DenseRows<T>& rows, DenseStrip<T>& strip, int row, std::ptrdiff_t k,
+  template <Blend blend>
+  [[gnu::noinline]] static void sum_span(const DenseRows<T>& rows, Strip& strip, int row, std::ptrdiff_t k,
                                          std::ptrdiff_t most) {
     typename Cells::Copies copies;
     const Cells cells(rows, row, k, most, copies);
-    DenseSums<T, bytes, false, bare> sums;
+    DenseSums<T, bytes, false, blend> sums;
     if (k > 0) sums.take_up(strip, cells);
     sums.run_strip(cells, strip);
     sums.put(strip, cells);
     cells.finish(rows, k);
   }
 
-  template <bool bare>
-  [[gnu::noinline]] static void gradient_span(const DenseRows<T>& rows, DenseStrip<T>& strip, int row, std::ptrdiff_t k,
+  template <Blend blend>
+  [[gnu::noinline]] static void gradient_span(const DenseRows<T>& rows, Strip& strip, int row, std::ptrdiff_t k,
                                               std::ptrdiff_t most) {
     typename Cells::Copies copies;
     const Cells cells(rows, row, k, most, copies);
-    DenseGradient<T, bytes, false, bare>(cells, strip).run_strip();
+    DenseGradient<T, bytes, false, blend>(cells, strip).run_strip();
     cells.finish(rows, k);
   }
 
@@ -223,14 +225,13 @@ struct DenseKernels {
     return unmasked;
   }
 
-  /// What sums and kept exponentials are measured in.
-  static void set_units(int rows, bool keeps, DenseStrip<T>& strip) {
-    for (int row = 0; row < rows; row += L::count) {
-      const Reg max = wide ? L::set(strip.max[row]) : L::load(strip.max + row);
-      const RowExp<T, bytes> exp(max);
-      L::store(strip.moved + row, exp.moved);
-      L::store(strip.exponent + row, exp.exponent);
-      if (keeps) L::store(strip.highest + row, exp(max));
-    }
+  /// What sums and kept exponentials of the rows from this one on are measured in.
+  static void set_units(int row, bool keeps, Strip& strip) {
+    const Reg max = wide ? L::set(strip.max[row]) : L::load(strip.max + row);
+    const RowExp<T, bytes> exp(max);
+    if (wide) L::store(strip.max + row, max);  // for so it will be read
+    L::store(strip.moved + row, exp.moved);
+    L::store(strip.exponent + row, exp.exponent);
+    if (keeps) L::store(strip.highest + row, exp(max));
   }
 };

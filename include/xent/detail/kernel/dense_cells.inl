@@ -10,7 +10,8 @@ struct DensePlace {
   T* operator[](std::ptrdiff_t i) const { return data + i * step; }
 };
 
-/// What the passes see of a row by itself, the first one: register i has its classes from i times `count` on.
+/// What the passes see of a row by itself, of at least a register of classes: register i has those from i times
+/// `count` on. The last one may overlap the one before, whose classes it hides.
 template <class T, int bytes, bool wide>
 struct DenseCells {
   using L = Lanes<T, bytes>;
@@ -19,27 +20,26 @@ struct DenseCells {
   alignas(64) static constexpr T ones[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
   DenseRows<T> rows;  // by value: what is written to might be anything
+  int row;
+  std::ptrdiff_t whole;
+
+  DenseCells(const DenseRows<T>& all, int j) : rows(all), row(j), whole(all.classes / L::count) {}
 
   std::ptrdiff_t registers() const { return (rows.classes + L::count - 1) / L::count; }
-  std::ptrdiff_t whole_registers() const { return rows.classes / L::count; }
 
   /// A constant of the row.
-  Reg constant(const T* x) const { return L::set(x[0]); }
+  Reg constant(const T* x) const { return L::set(x[row]); }
 
-  [[gnu::always_inline]] Reg z(std::ptrdiff_t i) const {
-    return read(rows.z + i * L::count, left(i), -ExpConstants<T>::infinity);
-  }
+  [[gnu::always_inline]] Reg z(std::ptrdiff_t i) const { return read(rows.z, i, -ExpConstants<T>::infinity); }
   /// Which logits are -inf, or none at all; -ffast-math knows of no -inf, but of these.
   [[gnu::always_inline]] auto masked(std::ptrdiff_t i, Reg z) const {
     const auto infinite = z == -ExpConstants<T>::infinity;
-    return left(i) < L::count ? infinite | L::from(int(left(i))) : infinite;
+    return i < whole ? infinite : infinite | ~fresh();
   }
 
-  [[gnu::always_inline]] Reg t(std::ptrdiff_t i) const {
-    return rows.t == nullptr ? Reg{} : read(rows.t + i * L::count, left(i), T(0));
-  }
+  [[gnu::always_inline]] Reg t(std::ptrdiff_t i) const { return rows.t == nullptr ? Reg{} : read(rows.t, i, T(0)); }
   [[gnu::always_inline]] Reg w(std::ptrdiff_t i) const {
-    return rows.w == nullptr ? L::set(T(1)) : read(rows.w + i * L::count, left(i), T(0));
+    return rows.w == nullptr ? L::set(T(1)) : read(rows.w, i, T(0));
   }
 
   /// The whole registers of the row, or where there are none what stands for them.
@@ -55,35 +55,24 @@ struct DenseCells {
     if (rows.kept != nullptr) prefetch<Cache::second, true>(rows.kept + i * L::count, rows.classes);
   }
 
-  [[gnu::always_inline]] Reg kept(std::ptrdiff_t i) const { return read(rows.kept + i * L::count, left(i), T(0)); }
+  [[gnu::always_inline]] Reg kept(std::ptrdiff_t i) const { return L::load(rows.kept + start(i)); }
   [[gnu::always_inline]] void keep(std::ptrdiff_t i, Reg x) const {
     if (rows.kept == nullptr) return;
-    T* const to = rows.kept + i * L::count;
-    left(i) >= L::count ? L::store(to, x) : store_some(to, left(i), x);
+    T* const to = rows.kept + start(i);
+    if (i >= whole) x = fresh() ? x : L::load(to);
+    L::store(to, x);
   }
 
  private:
-  std::ptrdiff_t left(std::ptrdiff_t i) const { return rows.classes - i * L::count; }
+  std::ptrdiff_t start(std::ptrdiff_t i) const { return i < whole ? i * L::count : rows.classes - L::count; }
 
-  /// The first `left` of them, if that does not fill a register, then `fill`.
-  [[gnu::always_inline]] Reg read(const T* x, std::ptrdiff_t left, T fill) const {
-    if (left >= L::count) return L::load(x);
-    return rows.classes >= L::count ? load_last(x, left, fill) : load_some(x, left, fill);
-  }
-  /// From the last whole register, which is faster than one by one.
-  [[gnu::noinline]] static Reg load_last(const T* x, std::ptrdiff_t left, T fill) {
-    T all[std::size_t(2 * L::count)];
-    L::store(all, L::load(x + left - L::count));
-    L::store(all + L::count, L::set(fill));
-    return L::load(all + L::count - left);
-  }
-  [[gnu::noinline]] static Reg load_some(const T* x, std::ptrdiff_t left, T fill) {
-    Reg all = L::set(fill);
-    for (std::ptrdiff_t k = 0; k < left; ++k) all[k] = x[k];
-    return all;
-  }
-  [[gnu::noinline]] static void store_some(T* to, std::ptrdiff_t left, Reg x) {
-    __builtin_memcpy(to, &x, std::size_t(left) * sizeof(T));
+  /// What of the last register is not in the one before.
+  auto fresh() const { return L::from(int((whole + 1) * L::count - rows.classes)); }
+
+  [[gnu::always_inline]] Reg read(const T* x, std::ptrdiff_t i, T hidden) const {
+    const Reg all = L::load(x + start(i));
+    if (i < whole) return all;
+    return fresh() ? all : L::set(hidden);
   }
 };
 

@@ -3,24 +3,30 @@
 
 /// The first of the eight registers with the maximum of a row by itself, if that is not behind the last eight.
 template <class T, int bytes>
-std::ptrdiff_t top_register(const DenseStrip<T>& s) {
+std::ptrdiff_t top_register(const DenseStripOf<T, true>& s) {
   return s.top < 0 ? -1 : s.top / Lanes<T, bytes>::count;
 }
 
 /// What the rows are told about their coefficients.
-template <class T, int bytes, bool wide>
+template <class T, int bytes, bool wide, Blend blend>
 struct DenseCoefficients {
   using L = Lanes<T, bytes>;
   using Reg = typename L::Reg;
 
   Reg kept, even;
 
-  DenseCoefficients(const DenseCells<T, bytes, wide>& cells, const DenseStrip<T>& s)
+  DenseCoefficients(const DenseCells<T, bytes, wide>& cells, const DenseStripOf<T, wide>& s)
       : kept(cells.constant(s.kept)), even(cells.constant(s.even)) {}
 
   template <class Mask>
-  [[gnu::always_inline]] Reg operator()(Mask masked, Reg t, Reg w) const {
+  [[gnu::always_inline]] Reg operator()([[maybe_unused]] Mask masked, Reg t, [[maybe_unused]] Reg w) const {
+    if constexpr (blend == Blend::targets) return t;
     return w * (t * kept + (masked ? Reg{} : even));
+  }
+  /// Of classes none of which is masked.
+  [[gnu::always_inline]] Reg of_unmasked(Reg t, [[maybe_unused]] Reg w) const {
+    if constexpr (blend == Blend::targets) return t;
+    return w * (t * kept + even);
   }
 };
 
@@ -34,9 +40,9 @@ struct DensePart {
   DensePart() : exps(Reg{}), margins(Reg{}), others(Reg{}), leading(Reg{}), equal(Reg{}), unmasked(Reg{}) {}
 };
 
-/// Registers whatever they hold. Without targets and weights (`bare`) the coefficients are all `even`: then it is enough to sum
-/// the margins and to count, and `even` need not be known yet.
-template <class T, int bytes, bool wide, bool bare>
+/// Registers whatever they hold. Where all coefficients are `even`, it is enough to sum the margins and to count, and `even` need
+/// not be known yet.
+template <class T, int bytes, bool wide, Blend blend>
 struct DensePass {
   using L = Lanes<T, bytes>;
   using Reg = typename L::Reg;
@@ -45,11 +51,11 @@ struct DensePass {
   static constexpr T shrink = T(1 / dense_grow<T>);
 
   DenseCells<T, bytes, wide> cells;
-  DenseCoefficients<T, bytes, wide> coefficient;
+  DenseCoefficients<T, bytes, wide, blend> coefficient;
   RowExp<T, bytes> exp;
   Reg max;
 
-  DensePass(const DenseCells<T, bytes, wide>& c, const DenseStrip<T>& s)
+  DensePass(const DenseCells<T, bytes, wide>& c, const DenseStripOf<T, wide>& s)
       : cells(c), coefficient(c, s), exp(c.constant(s.max)), max(c.constant(s.max)) {}
 
   /// Masked classes keep 0, which no exponential is. Nothing depends on what stands in other lanes.
@@ -63,7 +69,7 @@ struct DensePass {
     part.equal = leads ? part.equal + T(1) : part.equal;
     part.exps += leads ? Reg{} : e;
     const Reg margin = max * shrink - logit * shrink;
-    if constexpr (bare) {
+    if constexpr (blend == Blend::even) {
       part.unmasked = masked ? part.unmasked : part.unmasked + T(1);
       part.margins += masked ? Reg{} : margin;
     } else {
@@ -85,34 +91,33 @@ struct DensePass {
 };
 
 /// Whole registers of a row by itself with finite logits.
-template <class T, int bytes, bool bare>
-struct DenseBlocks : DensePass<T, bytes, true, bare> {
-  using Base = DensePass<T, bytes, true, bare>;
+template <class T, int bytes, Blend blend>
+struct DenseBlocks : DensePass<T, bytes, true, blend> {
+  using Base = DensePass<T, bytes, true, blend>;
   using L = Lanes<T, bytes>;
   using Reg = typename L::Reg;
   using Part = DensePart<T, bytes>;
 
-  DensePlace<const T> z, t, w;
+  DensePlace<const T> t, w;
   DensePlace<T> kept;
 
   /// Exponentials that nobody keeps are written to `unwanted`.
-  DenseBlocks(const DenseCells<T, bytes, true>& c, const DenseStrip<T>& s, T* unwanted)
-      : Base(c, s),
-        z(c.place(c.rows.z, c.zeros)),
-        t(c.place(c.rows.t, c.zeros)),
-        w(c.place(c.rows.w, c.ones)),
-        kept(c.place(c.rows.kept, unwanted)) {}
+  DenseBlocks(const DenseCells<T, bytes, true>& c, const DenseStripOf<T, true>& s, T* unwanted)
+      : Base(c, s), t(c.place(c.rows.t, c.zeros)), w(c.place(c.rows.w, c.ones)), kept(c.place(c.rows.kept, unwanted)) {
+    if constexpr (blend == Blend::targets) t.step = L::count;  // as the compiler then knows
+  }
 
   /// The n from the i-th on, which with `tops` may have the maximum. Nothing is done where a margin, or the sum of them, is
   /// not finite: masked classes have no business here. That is seen before the exponentials are written over the logits.
   template <int n, bool tops>
   [[gnu::always_inline]] bool take(std::ptrdiff_t i, Part& part) const {
-    const Pair pair = margins_of<n, tops>(i, part);
+    const T* const z = this->cells.rows.z + i * L::count;
+    const Pair pair = margins_of<n, tops>(z, t[i], w[i], part);
     if (!L::all_finite(pair.margins)) return false;
     part.margins = pair.margins;
     part.others = pair.others;
     part.unmasked = L::set(T(n));
-    part.exps = exps_of<n, tops>(i, part);
+    part.exps = exps_of<n, tops>(z, t[i], kept[i], part);
     return true;
   }
 
@@ -124,15 +129,16 @@ struct DenseBlocks : DensePass<T, bytes, true, bare> {
 
   /// The sums of b (max - z) and of b, as trees.
   template <int n, bool tops>
-  [[gnu::always_inline]] Pair margins_of(std::ptrdiff_t i, Part& part) const {
+  [[gnu::always_inline]] Pair margins_of(const T* z, const T* target, const T* weight, Part& part) const {
     if constexpr (n > 1) {
-      const Pair first = margins_of<n / 2, tops>(i, part);
-      return first + margins_of<n / 2, tops>(i + n / 2, part);
+      constexpr int half = n / 2;
+      const Pair first = margins_of<half, tops>(z, target, weight, part);
+      return first + margins_of<half, tops>(z + half * L::count, target + half * t.step, weight + half * w.step, part);
     } else {
-      const Reg logit = L::load(z[i]);
+      const Reg logit = L::load(z);
       const Reg margin = this->max - logit;
-      if constexpr (bare) return {margin, Reg{}};
-      const Reg b = L::load(w[i]) * (L::load(t[i]) * this->coefficient.kept + this->coefficient.even);
+      if constexpr (blend == Blend::even) return {margin, Reg{}};
+      const Reg b = this->coefficient.of_unmasked(L::load(target), L::load(weight));
       if constexpr (!tops) return {b * margin, b};
       const auto leads = logit >= this->max;
       part.leading = leads ? part.leading + b : part.leading;
@@ -142,15 +148,18 @@ struct DenseBlocks : DensePass<T, bytes, true, bare> {
 
   /// The sum of their exponentials, which are kept.
   template <int n, bool tops>
-  [[gnu::always_inline]] Reg exps_of(std::ptrdiff_t i, Part& part) const {
+  [[gnu::always_inline]] Reg exps_of(const T* z, const T* target, T* out, Part& part) const {
     if constexpr (n > 1) {
-      const Reg first = exps_of<n / 2, tops>(i, part);
-      return first + exps_of<n / 2, tops>(i + n / 2, part);
+      constexpr int half = n / 2;
+      const Reg first = exps_of<half, tops>(z, target, out, part);
+      return first + exps_of<half, tops>(z + half * L::count, target + half * t.step, out + half * kept.step, part);
     } else {
-      this->cells.prefetch_next(i);
-      const Reg logit = L::load(z[i]);
+      prefetch<Cache::second>(z, 2 * this->cells.rows.classes);
+      if constexpr (blend != Blend::even) prefetch<Cache::second>(target, 2 * this->cells.rows.classes);
+      prefetch<Cache::second, true>(out, this->cells.rows.classes);
+      const Reg logit = L::load(z);
       const Reg e = this->exp(logit);
-      L::store(kept[i], e);
+      L::store(out, e);
       if constexpr (!tops) return e;
       const auto leads = logit >= this->max;
       part.equal = leads ? part.equal + T(1) : part.equal;
@@ -160,14 +169,15 @@ struct DenseBlocks : DensePass<T, bytes, true, bare> {
 };
 
 /// The sums over the rows, with few roundings in T before the totals take over.
-template <class T, int bytes, bool wide, bool bare>
+template <class T, int bytes, bool wide, Blend blend>
 struct DenseSums {
   using L = Lanes<T, bytes>;
   using Reg = typename L::Reg;
   using Part = DensePart<T, bytes>;
-  using Pass = DensePass<T, bytes, wide, bare>;
+  using Pass = DensePass<T, bytes, wide, blend>;
   using Cells = DenseCells<T, bytes, wide>;
   using Wide = Lanes<double, bytes>;
+  using Strip = DenseStripOf<T, wide>;
 
   Total<T, bytes> exps, shrunk, others, leading;  // shrunk: the margins
   Reg equal, unmasked;
@@ -175,19 +185,19 @@ struct DenseSums {
   DenseSums() : equal(Reg{}), unmasked(Reg{}) {}
 
   /// Over some classes of the rows of a strip.
-  [[gnu::always_inline]] void run_strip(const Cells& cells, const DenseStrip<T>& s) {
+  [[gnu::always_inline]] void run_strip(const Cells& cells, const Strip& s) {
     const Pass pass(cells, s);
     for (std::ptrdiff_t i = 0; i < cells.classes; i += 4) {
       const Part part = pass.take_some(i, cells.classes);
       shrunk.add(part.margins);
-      add(part);
+      add<true>(part);
     }
   }
 
   /// Over a row by itself. What blocks leave is taken by a call, so that they can keep all they need in registers.
-  [[gnu::always_inline]] void run_row(const DenseRows<T>& rows, const DenseStrip<T>& s) {
+  [[gnu::always_inline]] void run_row(const DenseRows<T>& rows, int row, const Strip& s) {
     alignas(64) T unwanted[std::size_t(L::count)];
-    const DenseBlocks<T, bytes, bare> blocks({rows}, s, unwanted);
+    const DenseBlocks<T, bytes, blend> blocks(Cells(rows, row), s, unwanted);
     const std::ptrdiff_t top = top_register<T, bytes>(s);
     const std::ptrdiff_t whole = rows.classes / L::count;
     const std::ptrdiff_t end = (rows.classes + L::count - 1) / L::count;
@@ -195,25 +205,27 @@ struct DenseSums {
       Part part;
       if (i % 8 == 0 && i != top && i + 8 <= whole && blocks.template take<8, false>(i, part)) {
         shrunk.add(part.margins * Pass::shrink);
+        add<false>(part);
         i += 8;
       } else if (i + 4 <= whole && blocks.template take<4, true>(i, part)) {
         shrunk.add(part.margins * Pass::shrink);
+        add<true>(part);
         i += 4;
       } else {
-        part = take_any(rows, s, i);
+        take_any(rows, row, s, i, part);
         shrunk.add(part.margins);
+        add<true>(part);
         i += 4;
       }
-      add(part);
     }
   }
 
   /// On from what put() left of a strip: to the same bits as without a break.
-  void take_up(const DenseStrip<T>& s, const Cells& cells) {
+  void take_up(const Strip& s, const Cells& cells) {
     take_up(exps, s.exps, s.lost[0], cells);
     take_up(shrunk, s.loss, s.lost[1], cells);
     equal = L::load(s.equal + cells.row);
-    if (bare) {
+    if constexpr (blend == Blend::even) {
       unmasked = L::load(s.unmasked + cells.row);
     } else {
       take_up(others, s.others, s.lost[2], cells);
@@ -221,11 +233,11 @@ struct DenseSums {
     }
   }
 
-  void put(DenseStrip<T>& s, const Cells& cells) {
+  void put(Strip& s, const Cells& cells) {
     put(exps, s.exps, s.lost[0], cells);
     put(shrunk, s.loss, s.lost[1], cells);
     put(equal, s.equal, cells);
-    if (bare) {
+    if constexpr (blend == Blend::even) {
       put(unmasked, s.unmasked, cells);
     } else {
       put(others, s.others, s.lost[2], cells);
@@ -234,18 +246,22 @@ struct DenseSums {
   }
 
  private:
-  [[gnu::noinline]] static Part take_any(const DenseRows<T>& rows, const DenseStrip<T>& s, std::ptrdiff_t i) {
-    const Pass pass({rows}, s);
-    return pass.take_some(i, pass.cells.registers());
+  [[gnu::noinline]] static void take_any(const DenseRows<T>& rows, int row, const Strip& s, std::ptrdiff_t i,
+                                         Part& part) {
+    const Pass pass(Cells(rows, row), s);
+    part = pass.take_some(i, pass.cells.registers());
   }
 
+  template <bool tops>
   [[gnu::always_inline]] void add(const Part& part) {
     exps.add(part.exps);
-    equal += part.equal;
-    unmasked += part.unmasked;
-    if (bare) return;
-    others.add(part.others);
-    leading.add(part.leading);
+    if constexpr (tops) equal += part.equal;
+    if constexpr (blend == Blend::even) {
+      unmasked += part.unmasked;
+    } else {
+      others.add(part.others);
+      if constexpr (tops) leading.add(part.leading);
+    }
   }
 
   /// Where the second part of a total stands: the other half of the rows for float, what was lost for double.
@@ -259,21 +275,16 @@ struct DenseSums {
     total.other = Wide::load(other(sum, lost, cells));
   }
 
-  static void put(const Total<T, bytes>& total, double* sum, double* lost, [[maybe_unused]] const Cells& cells) {
+  /// Of a row by itself whole registers too, for so they will be read.
+  static void put(const Total<T, bytes>& total, double* sum, double* lost, const Cells& cells) {
     if constexpr (wide) {
       const auto all = total.across();
-      sum[0] = all.sum;
-      lost[0] = all.lost;
+      Wide::store(sum + cells.row, Wide::set(all.sum));
+      if (sizeof(T) == sizeof(double)) lost[cells.row] = all.lost;
     } else {
       Wide::store(sum + cells.row, total.sum);
       Wide::store(other(sum, lost, cells), total.other);
     }
   }
-  static void put(Reg x, T* out, [[maybe_unused]] const Cells& cells) {
-    if constexpr (wide) {
-      out[0] = L::sum(x);
-    } else {
-      L::store(out + cells.row, x);
-    }
-  }
+  static void put(Reg x, T* out, const Cells& cells) { L::store(out + cells.row, wide ? L::set(L::sum(x)) : x); }
 };

@@ -16,6 +16,11 @@ namespace xent::detail {
 /// At most so many rows make a strip.
 inline constexpr int strip_rows = 256;
 
+/// Of wide rows, each read by itself, only so many, with room for a register from the last one on: what is told of them takes
+/// little room, and 16384 x 1000 with gradient 1.1 times as long with as much as a strip.
+inline constexpr int wide_rows = 8;
+inline constexpr int wide_capacity = 32;
+
 /// So many scalars stay in the nearest cache, or on its edge.
 inline constexpr std::ptrdiff_t near_size = 8192;
 
@@ -23,25 +28,26 @@ inline constexpr std::ptrdiff_t near_size = 8192;
 inline constexpr int lanes_of(std::ptrdiff_t rows) { return rows < strip_rows ? int(rows + 15) / 16 * 16 : strip_rows; }
 
 /// A strip of rows in the making, see RowSum. Of float, lost is not used.
-template <class T>
+template <class T, std::size_t most = strip_rows>
 struct Strip {
-  alignas(64) T max[strip_rows];
-  alignas(64) T equal[strip_rows];
-  alignas(64) T moved[strip_rows];
-  alignas(64) T exponent[strip_rows];
-  alignas(64) double sum[strip_rows];
-  alignas(64) double lost[strip_rows];
+  alignas(64) T max[most];
+  alignas(64) T equal[most];
+  alignas(64) T moved[most];
+  alignas(64) T exponent[most];
+  alignas(64) double sum[most];
+  alignas(64) double lost[most];
+  alignas(64) T logit[most];  // that of the label, or 0
 };
 
 /// What becomes of the rows of a strip, see StripKernels::outcomes and Factor.
-template <class T>
+template <class T, std::size_t most = strip_rows>
 struct StripOutcomes {
-  alignas(64) double log_sum[strip_rows];
-  alignas(64) double loss[strip_rows];
-  alignas(64) double factor[strip_rows];  // of a softmax
-  alignas(64) T first[strip_rows];
-  alignas(64) T second[strip_rows];
-  alignas(64) T at_label[strip_rows];
+  alignas(64) double log_sum[most];
+  alignas(64) double loss[most];
+  alignas(64) double factor[most];  // of a softmax
+  alignas(64) T first[most];
+  alignas(64) T second[most];
+  alignas(64) T at_label[most];
 };
 
 /// What a loss makes of the plain cross-entropy by a label: (1 - p)^gamma times it, plus z_loss logsumexp^2, of which there is
@@ -65,7 +71,8 @@ struct RowOutputTable {
 
 template <class T, bool careful>
 struct RowSumTable {
-  RowSum (*sum)(const T* z, std::ptrdiff_t size, const RowTop<T>& top, T* kept, const T* next, RowTop<T>& next_top);
+  void (*sum)(const T* z, std::ptrdiff_t size, const RowTop<T>& top, T* kept, const T* next, RowTop<T>& next_top,
+              std::ptrdiff_t label, Strip<T, wide_capacity>& strip, int j);
 };
 
 /// The kernels for strips, see strips.inl.
@@ -74,10 +81,10 @@ struct StripTable {
   void (*maximum)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, T* max);
 };
 /// For results in float.
-template <class T>
+template <class T, std::size_t most>
 struct StripOutcomeTable {
-  void (*outcomes)(const Strip<T>& strip, int rows, const T* z, const double* b, const LossShape& shape, double scale,
-                   bool gradient, StripOutcomes<T>& outcomes);
+  void (*outcomes)(const Strip<T, most>& strip, int rows, const double* b, const LossShape& shape, double scale,
+                   bool gradient, StripOutcomes<T, most>& outcomes);
 };
 template <class T>
 struct StripOutputTable {
@@ -110,7 +117,10 @@ struct TileTable {
   void (*scatter)(const T* strip, std::ptrdiff_t stride, int classes, int rows, T* out, std::ptrdiff_t row_stride);
 };
 
-/// Rows with a coefficient for each class, see dense.inl: a strip of them, or the first row alone. Exponentials are kept,
+/// What the coefficients of a row are made of: all of them alike, the targets themselves, or whatever there is.
+enum class Blend { even, targets, any };
+
+/// Rows with a coefficient for each class, see dense.inl: a strip of them, or one that is wide. Exponentials are kept,
 /// and the gradient is written, in `kept`, which may be null for the loss alone, or z.
 template <class T>
 struct DenseRows {
@@ -131,62 +141,68 @@ template <class T>
 inline constexpr double dense_grow = sizeof(T) == 4 ? 0x1p4 : 0x1p30;
 
 /// What the passes over them are told, and what they find.
-template <class T>
+template <class T, std::size_t most>
 struct DenseStrip {
-  alignas(64) T max[strip_rows];
+  alignas(64) T max[most];
   std::ptrdiff_t top;  // of a row by itself, see RowTop
-  alignas(64) T kept[strip_rows];
-  alignas(64) T even[strip_rows];
-  alignas(64) T unmasked[strip_rows];           // the number of logits that are not -inf
-  alignas(64) T logit[strip_rows];              // that of the label, or any number;
-  alignas(64) double label_weight[strip_rows];  // its class weight; 0 where there is no label
-  alignas(64) double sample_weight[strip_rows];
-  alignas(64) double z_loss[strip_rows];
-  alignas(64) double exps[strip_rows];  // see RowSum
-  alignas(64) T equal[strip_rows];
-  alignas(64) T moved[strip_rows];
-  alignas(64) T exponent[strip_rows];
-  alignas(64) T highest[strip_rows];  // what is kept of the maximum
-  alignas(64) double loss
-      [strip_rows];  // the sum of b (max - z) / dense_grow<T>, with `bare` coefficients of max - z; then the loss
-  alignas(64) double others[strip_rows];                                     // the sum of b over all z < max
-  alignas(64) double leading[strip_rows];                                    // the sum of b over all z = max
-  alignas(64) double lost[4][sizeof(T) == sizeof(double) ? strip_rows : 1];  // what the four sums of doubles lost
-  alignas(64) T first[strip_rows];   // from a kept exponential to scale a p, see Factor, and for the gradient
-  alignas(64) T second[strip_rows];  // scale (a p - b):
-  alignas(64) T scale[strip_rows];
-  alignas(64) T rest[strip_rows];    // a without `leading`
-  alignas(64) T led[strip_rows];     // `leading`
-  alignas(64) T share[strip_rows];   // scale p at the maximum, p = 1 / (1 + tail)
-  alignas(64) T beside[strip_rows];  // scale (1 - p) there
-  alignas(64) T at_label[strip_rows];
+  alignas(64) T kept[most];
+  alignas(64) T even[most];
+  alignas(64) T unmasked[most];           // the number of logits that are not -inf
+  alignas(64) T logit[most];              // that of the label, or any number;
+  alignas(64) double label_weight[most];  // its class weight; 0 where there is no label
+  alignas(64) double sample_weight[most];
+  alignas(64) double z_loss[most];
+  alignas(64) double exps[most];  // see RowSum
+  alignas(64) T equal[most];
+  alignas(64) T moved[most];
+  alignas(64) T exponent[most];
+  alignas(64) T highest[most];       // what is kept of the maximum
+  alignas(64) double loss[most];     // the sum of b (max - z), or of max - z, over dense_grow<T>; then the loss
+  alignas(64) double others[most];   // the sum of b over all z < max
+  alignas(64) double leading[most];  // the sum of b over all z = max
+  alignas(64) double lost[4][sizeof(T) == sizeof(double) ? most : 1];  // what the four sums of doubles lost
+  alignas(64) T first[most];   // from a kept exponential to scale a p, see Factor, and for the gradient
+  alignas(64) T second[most];  // scale (a p - b):
+  alignas(64) T scale[most];
+  alignas(64) T rest[most];    // a without `leading`
+  alignas(64) T led[most];     // `leading`
+  alignas(64) T share[most];   // scale p at the maximum, p = 1 / (1 + tail)
+  alignas(64) T beside[most];  // scale (1 - p) there
+  alignas(64) T at_label[most];
 };
 
-/// What all rows have in common: the smoothing, where their coefficients are `bare`, the share that is left to the label, and
+/// What all rows have in common: the smoothing, where the coefficients are `even`, the share that is left to the label, and
 /// what gradients are multiplied by, if they are wanted.
 struct DenseTerms {
   double smoothing;
-  bool bare;
+  bool even;
   double label_share;
   bool z_loss;
   double scale;
   bool gradient;
 };
 
-/// The passes over one row, or over the rows of a strip.
 template <class T, bool wide>
+using DenseStripOf = DenseStrip<T, std::size_t(wide ? wide_capacity : strip_rows)>;
+
+/// A pass over the rows of a strip, or over a wide one that is row j of its own. Simple passes are for one blend alone.
+template <class T, bool wide>
+using DensePassOver = void (*)(const DenseRows<T>& rows, DenseStripOf<T, wide>& strip, int j);
+
+template <class T, bool wide, Blend simple>
 struct DenseTable {
-  void (*count)(const DenseRows<T>& rows, DenseStrip<T>& strip);
-  void (*sums)(const DenseRows<T>& rows, DenseStrip<T>& strip);
-  void (*bare_sums)(const DenseRows<T>& rows, DenseStrip<T>& strip);
+  DensePassOver<T, wide> count;
+  DensePassOver<T, wide> sums;
+  DensePassOver<T, wide> simple_sums;
 };
+template <std::size_t most>
 struct DenseOutcomeTable {
-  void (*outcomes)(DenseStrip<float>& strip, int rows, const DenseTerms& terms);
+  void (*outcomes)(DenseStrip<float, most>& strip, int rows, const DenseTerms& terms);
 };
-template <class T, bool wide>
+template <class T, bool wide, Blend simple>
 struct DenseGradientTable {
-  void (*gradient)(const DenseRows<T>& rows, DenseStrip<T>& strip);
-  void (*bare_gradient)(const DenseRows<T>& rows, DenseStrip<T>& strip);
+  DensePassOver<T, wide> gradient;
+  DensePassOver<T, wide> simple_gradient;
 };
 
 /// What the kernel of the binary cross-entropy is told about a block of elements: what their targets are smoothed by, or the

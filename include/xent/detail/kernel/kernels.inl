@@ -39,9 +39,9 @@ struct TableOf<StripTable<T>, bytes> {
   static constexpr StripTable<T> value{&K::maximum};
 };
 
-template <class T, int bytes>
-struct TableOf<StripOutcomeTable<T>, bytes> {
-  static constexpr StripOutcomeTable<T> value{&StripKernels<T, bytes>::outcomes};
+template <class T, std::size_t most, int bytes>
+struct TableOf<StripOutcomeTable<T, most>, bytes> {
+  static constexpr StripOutcomeTable<T, most> value{&StripKernels<T, bytes>::template outcomes<most>};
 };
 
 template <class T, int bytes>
@@ -68,21 +68,23 @@ struct TableOf<TileTable<T>, bytes> {
   static constexpr TileTable<T> value{&K::gather, &K::scatter};
 };
 
-template <class T, bool wide, int bytes>
-struct TableOf<DenseTable<T, wide>, bytes> {
+template <class T, bool wide, Blend simple, int bytes>
+struct TableOf<DenseTable<T, wide, simple>, bytes> {
   using K = DenseKernels<T, bytes, wide>;
-  static constexpr DenseTable<T, wide> value{&K::count, &K::template sums<false>, &K::template sums<true>};
+  static constexpr DenseTable<T, wide, simple> value{&K::count, &K::template sums<Blend::any>,
+                                                     &K::template sums<simple>};
 };
 
-template <int bytes>
-struct TableOf<DenseOutcomeTable, bytes> {
-  static constexpr DenseOutcomeTable value{&DenseOutcomes<bytes>::outcomes};
+template <std::size_t most, int bytes>
+struct TableOf<DenseOutcomeTable<most>, bytes> {
+  static constexpr DenseOutcomeTable<most> value{&DenseOutcomes<bytes>::template outcomes<most>};
 };
 
-template <class T, bool wide, int bytes>
-struct TableOf<DenseGradientTable<T, wide>, bytes> {
+template <class T, bool wide, Blend simple, int bytes>
+struct TableOf<DenseGradientTable<T, wide, simple>, bytes> {
   using K = DenseKernels<T, bytes, wide>;
-  static constexpr DenseGradientTable<T, wide> value{&K::template gradient<false>, &K::template gradient<true>};
+  static constexpr DenseGradientTable<T, wide, simple> value{&K::template gradient<Blend::any>,
+                                                             &K::template gradient<simple>};
 };
 
 template <class T, int bytes>

@@ -180,11 +180,12 @@ struct StripKernels {
     }
   }
 
-  /// What the sums say of each row and of one logit z in it, with its coefficient b: loss b nll, gradient b p_k, and at z
-  /// -b (1 - p), all but the loss times `scale`; then `shape` has its say. In double, for logits in float; `gradient` says
-  /// whether that is wanted too.
-  static void outcomes(const Strip<T>& strip, int rows, const T* z, const double* b, const LossShape& shape,
-                       double scale, bool gradient, StripOutcomes<T>& out) {
+  /// What the sums say of each row and of the logit of its label, with its coefficient b: loss b nll, gradient b p_k, and at the
+  /// label -b (1 - p), all but the loss times `scale`; then `shape` has its say. In double, for logits in float; `gradient`
+  /// says whether that is wanted too.
+  template <std::size_t most>
+  static void outcomes(const Strip<T, most>& strip, int rows, const double* b, const LossShape& shape, double scale,
+                       bool gradient, StripOutcomes<T, most>& out) {
     for (int row = 0; row < rows; row += Wide::count) {
       D sum = Wide::load(strip.sum + row);
       if (sizeof(T) == sizeof(double)) sum += Wide::load(strip.lost + row);
@@ -192,14 +193,17 @@ struct StripKernels {
       const D tail = tails.tail;
       const D log_sum = tails.log_sum;
       const D max = Wide::load_wider(strip.max + row);
-      const D margin = max - Wide::load_wider(z + row);
+      const D margin = max - Wide::load_wider(strip.logit + row);
       const D weight = Wide::load(b + row);
-      const D poison = (max - max) + (tail - tail);  // NaN where the row is not regular
       D loss = weight == 0.0 ? D{} : weight * (margin + log_sum);
+      D surplus = D{};
+      if (shape.z_loss != nullptr) {
+        const D logsumexp = max + log_sum;
+        const D z_loss = Wide::load(shape.z_loss + row) * logsumexp;
+        loss += z_loss * logsumexp;
+        surplus = 2.0 * z_loss;
+      }
       Wide::store(out.log_sum + row, log_sum);
-      D z_loss = D{};
-      if (shape.z_loss != nullptr) z_loss = Wide::load(shape.z_loss + row) * (max + log_sum);
-      loss += z_loss * (max + log_sum);
       if (gradient || shape.gamma != 0) {
         const D p = ForFloat<bytes>::exp_of_minus(margin);
         const D others = margin == 0.0 ? tail : (tail - p) + 1.0;
@@ -212,11 +216,11 @@ struct StripKernels {
           scaled *= power * (slope + 1.0);
         }
         const D share = scale / (tail + 1.0);
-        put_factor<T, bytes>((scaled + 2.0 * z_loss) * share * tails.unit, out.first + row, out.second + row);
-        Wide::store(out.factor + row, (scaled + 2.0 * z_loss) * scale);
-        Wide::store_narrower(out.at_label + row, (2.0 * z_loss * p - scaled * others) * share);
+        put_factor<T, bytes>((scaled + surplus) * share * tails.unit, out.first + row, out.second + row);
+        Wide::store(out.factor + row, (scaled + surplus) * scale);
+        Wide::store_narrower(out.at_label + row, (surplus * p - scaled * others) * share);
       }
-      Wide::store(out.loss + row, loss + poison);
+      Wide::store(out.loss + row, loss + (tail - tail));  // NaN where the row is not regular
     }
   }
 

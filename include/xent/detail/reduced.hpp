@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+// xent/detail/reduced.hpp - rows reduced to their sums by the kernels: their losses, and what their gradients are made of.
+#pragma once
+
+#include <xent/detail/access.hpp>
+#include <xent/detail/kernel/dispatch.hpp>
+#include <xent/detail/outcome.hpp>
+#include <xent/detail/reduce.hpp>
+#include <xent/detail/row_partition.hpp>
+#include <xent/detail/scalar.hpp>
+
+#include <algorithm>  // std::copy_n, std::fill_n
+#include <cstddef>    // std::size_t
+#include <type_traits>
+
+namespace xent::detail {
+
+/// At most so many rows that a work deals with together, with sums in T = Exps::T. What they say of floats is worked out by vectors in
+/// double, of doubles row by row in long double. With `with_factors` the factors of their softmax are kept beside the outcomes.
+template <class Logits, class Exps, std::size_t most, bool with_factors>
+class ReducedRows {
+ public:
+  using T = typename Exps::T;
+  using V = WideOf<Logits>;
+  using W = std::conditional_t<Exps::careful, V, WorkOf<Logits>>;
+
+  Strip<T, most> strip;
+  StripOutcomes<T, most> outcomes;
+
+  bool regular(int j) const { return is_finite(strip.max[j]) && !is_nan(strip.sum[j]); }
+
+  RowPartition<W> partition(int j) const {
+    constexpr double unlift = ExpConstants<T>::unlift;
+    const double lost = sizeof(T) == sizeof(float) ? 0.0 : strip.lost[j] * unlift;
+    return RowPartition<W>::of(strip.max[j], {strip.sum[j] * unlift, lost, double(strip.equal[j]),
+                                              double(strip.moved[j]), double(strip.exponent[j])});
+  }
+
+  V logsumexp(int j) const { return V(strip.max[j]) + V(outcomes.log_sum[j]); }
+  const V& factor(int j) const { return factor_[j]; }
+
+  /// What becomes of a softmax, and of all that is made of it.
+  void find_outcomes(int rows) {
+    V one[most];
+    V loss[most];
+    std::fill_n(one, lanes_of(rows), V(1));
+    std::copy_n(strip.max, lanes_of(rows), strip.logit);
+    find_plain(rows, one, V(1), true, loss);
+  }
+
+  /// The losses of the rows from `begin` on: what the rule makes of the weight times nll at the label. The label may be
+  /// negative: then there is none.
+  template <class Rule>
+  void find_losses(Index begin, int rows, const int* label, const V* weight, const Rule& rule, const V& divisor,
+                   bool gradient, V* loss) {
+    if (rule.plain()) return find_plain(rows, weight, divisor, gradient, loss);
+    if constexpr (in_long_double) {
+      const auto outcome_of = [&](const RowPartition<W>& reduced, int j) {
+        return label_outcome(reduced.template facts<V>(0, strip.logit[j]), weight[j], rule, begin + j, divisor);
+      };
+      find_by_row(rows, outcome_of, loss);
+    } else {
+      alignas(64) double z_loss[most] = {};
+      for (int j = 0; j < rows; ++j) z_loss[j] = label[j] < 0 ? 0.0 : double(rule.z_loss_of(begin + j));
+      const bool no_z_loss = rule.power() != V(0);
+      find_by_vectors(rows, weight, {double(rule.power()), no_z_loss ? nullptr : z_loss}, divisor, gradient, loss);
+    }
+  }
+
+ private:
+  static constexpr bool in_long_double = std::is_same_v<V, long double>;
+
+  void find_plain(int rows, const V* weight, const V& divisor, bool gradient, V* loss) {
+    if constexpr (in_long_double) {
+      const auto outcome_of = [&](const RowPartition<W>& reduced, int j) {
+        const V factor = weight[j] / divisor;
+        return LabelOutcome<V>{reduced.template label_loss<V>(strip.logit[j], weight[j]), factor,
+                               -V(factor * reduced.template others<V>(0, strip.logit[j]))};
+      };
+      find_by_row(rows, outcome_of, loss);
+    } else {
+      find_by_vectors(rows, weight, {}, divisor, gradient, loss);
+    }
+  }
+
+  void find_by_vectors(int rows, const double* weight, const LossShape& shape, double divisor, bool gradient,
+                       double* loss) {
+    kernels<StripOutcomeTable<T, most>>().outcomes(strip, rows, weight, shape, 1 / divisor, gradient, outcomes);
+    std::copy_n(outcomes.loss, rows, loss);
+    if constexpr (with_factors) std::copy_n(outcomes.factor, rows, factor_);
+  }
+
+  template <class OutcomeOf>
+  void find_by_row(int rows, const OutcomeOf& outcome_of, V* loss) {
+    for (int j = 0; j < rows; ++j) {
+      const RowPartition<W> reduced = partition(j);
+      const LabelOutcome<V> outcome = outcome_of(reduced, j);
+      const Factor<T> parts(V(outcome.factor * reduced.template unit<V>()));
+      loss[j] = regular(j) ? outcome.loss : quiet_nan<V>();
+      outcomes.log_sum[j] = static_cast<double>(reduced.log_sum());
+      if constexpr (with_factors) factor_[j] = outcome.factor;
+      outcomes.first[j] = parts.first;
+      outcomes.second[j] = parts.second;
+      outcomes.at_label[j] = static_cast<T>(outcome.at_label);
+    }
+  }
+
+  V factor_[with_factors ? most : 1];
+};
+
+}  // namespace xent::detail
