@@ -27,6 +27,29 @@ TEMPLATE_TEST_CASE("labels of every integral type mean the same", "[labels]", st
   CHECK(identical(xent::softmax_cross_entropy(logits, typed.reverse().reverse()), expected));
 }
 
+TEMPLATE_TEST_CASE("absent rows may stand anywhere, whatever the type of the labels", "[labels]", std::int32_t,
+                   std::int64_t) {
+  Random random;
+  for (Index rows : {1, 7, 8, 37, 300})
+    for (Index cols : {2, 9, 300}) {
+      INFO(rows << " x " << cols);
+      Rows<float> const logits = normal_rows<float>(random, rows, cols, 2);
+      Vector<float> const weights =
+          Vector<float>::NullaryExpr(rows, [&] { return float(random.integer(0, 3)) * 0.75f; });
+      Vector<TestType> const labels =
+          Vector<TestType>::NullaryExpr(rows, [&] { return TestType(random.integer(0, 1)); });
+      Vector<std::int16_t> const narrow = labels.template cast<std::int16_t>();
+      xent::SoftmaxCrossEntropyOptions<float> const options{.ignore_index = 1, .sample_weights = weights};
+      auto const found = xent::softmax_cross_entropy_with_gradient<xent::Reduction::none>(logits, labels, options);
+      auto const expected = xent::softmax_cross_entropy_with_gradient<xent::Reduction::none>(logits, narrow, options);
+      CHECK(identical(found.loss, expected.loss));
+      CHECK(identical(found.gradient, expected.gradient));
+      CHECK(identical(xent::softmax_cross_entropy(logits, labels, options),
+                      xent::softmax_cross_entropy(logits, narrow, options)));
+      for (Index i = 0; i < rows; ++i) CHECK((found.loss(i) == 0) == (labels(i) == 1 || weights(i) == 0));
+    }
+}
+
 TEST_CASE("bool labels name two classes", "[labels]") {
   Eigen::ArrayXXf const logits = Eigen::ArrayXXf::Random(4, 2);
   Eigen::Array<bool, 4, 1> const labels(true, false, false, true);

@@ -8,7 +8,8 @@
 
 #include <Eigen/Core>
 
-#include <cstddef>     // std::ptrdiff_t, std::size_t
+#include <cstddef>  // std::ptrdiff_t, std::size_t
+#include <cstdint>
 #include <functional>  // std::less: an order for any two pointers
 #include <limits>
 #include <optional>
@@ -194,6 +195,18 @@ Index label_count(const T& labels) {
     return 1;
   } else {
     return labels.size();
+  }
+}
+
+/// Labels side by side in memory that the kernels read.
+template <class T>
+constexpr bool has_kernel_labels() {
+  if constexpr (Label<T>) {
+    return false;
+  } else {
+    using Scalar = std::remove_const_t<typename T::Scalar>;
+    return in_memory<T> && T::IsVectorAtCompileTime && int(T::InnerStrideAtCompileTime) == 1 &&
+           (std::is_same_v<Scalar, std::int32_t> || std::is_same_v<Scalar, std::int64_t>);
   }
 }
 

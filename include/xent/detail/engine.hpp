@@ -176,12 +176,7 @@ void label_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
   for (Index first = begin; first < end; first += work.most_rows()) {
     const int rows = int(std::min(end - first, Index(work.most_rows())));
     work.load(first, rows, end);
-    bool complete = true;
-    if (terms.plain()) {
-      for (int j = 0; j < rows; ++j) label[j] = int(terms.label(first + j));
-    } else {
-      complete = terms.take(first, rows, label, weight);
-    }
+    const bool complete = terms.take(first, rows, label, terms.plain() ? nullptr : weight);
     work.find_losses(label, weight, rule, divisor, loss);
     absences.clear();
     for (int j = 0; !complete && j < rows; ++j) absences.note(j, label[j] == no_label);

@@ -9,7 +9,7 @@
 #include <xent/detail/row_partition.hpp>
 #include <xent/detail/scalar.hpp>
 
-#include <algorithm>  // std::copy_n, std::fill_n
+#include <algorithm>  // std::copy_n
 #include <cstddef>    // std::size_t
 #include <type_traits>
 
@@ -41,11 +41,9 @@ class ReducedRows {
 
   /// What becomes of a softmax, and of all that is made of it.
   void find_outcomes(int rows) {
-    V one[most];
     V loss[most];
-    std::fill_n(one, lanes_of(rows), V(1));
     std::copy_n(strip.max, lanes_of(rows), strip.logit);
-    find_plain(rows, one, V(1), true, loss);
+    find_plain(rows, nullptr, V(1), true, loss);
   }
 
   /// The losses of the rows from `begin` on: what the rule makes of the weight times nll at the label. The label may be
@@ -70,16 +68,18 @@ class ReducedRows {
  private:
   static constexpr bool in_long_double = std::is_same_v<V, long double>;
 
-  void find_plain(int rows, const V* weight, const V& divisor, bool gradient, V* loss) {
+  /// Of weight 1 where there are none.
+  void find_plain(int rows, const V* weights, const V& divisor, bool gradient, V* loss) {
     if constexpr (in_long_double) {
       const auto outcome_of = [&](const RowPartition<W>& reduced, int j) {
-        const V factor = weight[j] / divisor;
-        return LabelOutcome<V>{reduced.template label_loss<V>(strip.logit[j], weight[j]), factor,
+        const V weight = weights == nullptr ? V(1) : weights[j];
+        const V factor = weight / divisor;
+        return LabelOutcome<V>{reduced.template label_loss<V>(strip.logit[j], weight), factor,
                                -V(factor * reduced.template others<V>(0, strip.logit[j]))};
       };
       find_by_row(rows, outcome_of, loss);
     } else {
-      find_by_vectors(rows, weight, {}, divisor, gradient, loss);
+      find_by_vectors(rows, weights, {}, divisor, gradient, loss);
     }
   }
 

@@ -4,11 +4,15 @@
 
 #include <xent/detail/access.hpp>
 #include <xent/detail/check.hpp>
+#include <xent/detail/kernel/dispatch.hpp>
 #include <xent/detail/reduce.hpp>
 #include <xent/detail/scalar.hpp>
 #include <xent/options.hpp>
 
+#include <algorithm>  // std::fill_n
+#include <cstdint>
 #include <optional>
+#include <type_traits>
 
 namespace xent::detail {
 
@@ -25,7 +29,8 @@ class LabelTerms {
  public:
   LabelTerms(const Labels& labels, const std::optional<Index>& ignore_index, const WeightVector<Scalar>& class_weights,
              const WeightVector<Scalar>& sample_weights, const Scalar& smoothing = Scalar(0))
-      : label_(labels),
+      : labels_(labels),
+        label_(labels),
         ignore_index_(ignore_index),
         class_weights_(class_weights),
         sample_weights_(sample_weights),
@@ -40,16 +45,15 @@ class LabelTerms {
   /// Whether all rows count, and alike.
   bool plain() const { return !ignore_index_ && class_weights_.empty() && sample_weights_.empty(); }
 
-  /// The labels of some rows, of absent ones no_label, and what they add to the divisor of the mean, where not all count
-  /// alike. Whether all are there.
+  /// The labels of some rows, of absent ones no_label, and what they add to the divisor of the mean, unless `share` is null, as
+  /// it may be where all count alike. Whether all are there.
   bool take(Index first, int count, int* label, V* share) const {
-    bool complete = take_labels(first, count, label, share);
     const Scalar* const of_class = class_weights_.empty() ? nullptr : &class_weights_[0];
     const Scalar* const of_sample = sample_weights_.empty() ? nullptr : &sample_weights_[first];
-    if (of_sample != nullptr) complete &= take_weights(of_sample, count, label, share);
+    const bool complete = take_rows(first, count, of_sample, label, share);
     for (int j = 0; of_class != nullptr && j < count; ++j) {
       const V weight = label[j] == no_label ? V(0) : V(widen(of_class[label[j]]));
-      share[j] = of_sample == nullptr ? weight : V(weight * share[j]);
+      share[j] = V(weight * share[j]);
     }
     return complete;
   }
@@ -92,9 +96,23 @@ class LabelTerms {
   }
 
  private:
+  /// The same without class weights.
+  bool take_rows(Index first, int count, const Scalar* weight, int* label, V* share) const {
+    if constexpr (has_kernel_labels<Labels>() && std::is_same_v<Scalar, float>) {
+      if (instruction_set() != InstructionSet::portable) {
+        const auto& table = kernels<LabelTable<std::remove_const_t<typename Labels::Scalar>>>();
+        const std::int64_t ignored = ignore_index_.value_or(0);
+        return table.take(labels_.data() + first, count, ignore_index_ ? &ignored : nullptr, weight, label, share);
+      }
+    }
+    const bool all_labels = take_labels(first, count, label, share);
+    return (weight == nullptr || take_weights(weight, count, label, share)) && all_labels;
+  }
+
   bool take_labels(Index first, int count, int* label, V* share) const {
     if (!ignore_index_) {
       for (int j = 0; j < count; ++j) label[j] = int(label_(first + j));
+      if (share != nullptr) std::fill_n(share, count, V(1));
       return true;
     }
     const Index ignored = *ignore_index_;
@@ -120,6 +138,7 @@ class LabelTerms {
     return !absent;
   }
 
+  const Labels& labels_;
   LabelReader<Labels> label_;
   const std::optional<Index>& ignore_index_;
   const WeightVector<Scalar>& class_weights_;

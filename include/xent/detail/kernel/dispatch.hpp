@@ -102,6 +102,13 @@ struct StripLabelTable {
   void (*put)(const T* x, std::ptrdiff_t classes, int rows, const int* label, T* out, std::ptrdiff_t stride);
 };
 
+/// Labels where they stand, of float rows; std::int32_t or std::int64_t.
+template <class Label>
+struct LabelTable {
+  bool (*take)(const Label* from, int rows, const std::int64_t* ignored, const float* weight, int* label,
+               double* share);
+};
+
 template <class T, bool careful>
 struct StripSumTable {
   void (*sums)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, Strip<T>& strip, T* kept,

@@ -56,6 +56,11 @@ struct TableOf<StripLabelTable<T>, bytes> {
   static constexpr StripLabelTable<T> value{&K::pick, &K::put};
 };
 
+template <class Label, int bytes>
+struct TableOf<LabelTable<Label>, bytes> {
+  static constexpr LabelTable<Label> value{&LabelKernels<Label, bytes>::take};
+};
+
 template <class T, bool careful, int bytes>
 struct TableOf<StripSumTable<T, careful>, bytes> {
   using K = StripSums<T, bytes, careful>;

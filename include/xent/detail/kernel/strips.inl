@@ -180,7 +180,7 @@ struct StripKernels {
     }
   }
 
-  /// What the sums say of each row and of the logit of its label, with its coefficient b: loss b nll, gradient b p_k, and at the
+  /// What the sums say of each row and of the logit of its label, with its coefficient b, or 1: loss b nll, gradient b p_k, and at the
   /// label -b (1 - p), all but the loss times `scale`; then `shape` has its say. In double, for logits in float; `gradient`
   /// says whether that is wanted too.
   template <std::size_t most>
@@ -194,7 +194,7 @@ struct StripKernels {
       const D log_sum = tails.log_sum;
       const D max = Wide::load_wider(strip.max + row);
       const D margin = max - Wide::load_wider(strip.logit + row);
-      const D weight = Wide::load(b + row);
+      const D weight = b != nullptr ? Wide::load(b + row) : Wide::set(1.0);
       D loss = weight == 0.0 ? D{} : weight * (margin + log_sum);
       D surplus = D{};
       if (shape.z_loss != nullptr) {
@@ -430,5 +430,49 @@ struct StripLabels {
     Labels x;
     __builtin_memcpy(&x, label, sizeof(x));
     return __builtin_convertvector(x, Bits);
+  }
+};
+
+/// The labels of some rows as ints, and what their rows weigh: negative, and 0, where a row is absent.
+template <class Label, int bytes>
+struct LabelKernels {
+  using Wide = Lanes<double, bytes>;
+  using D = typename Wide::Reg;
+  static constexpr int count = Wide::count;
+  using Whole = typename VectorOf<std::int64_t, bytes>::type;
+  using Given = typename VectorOf<Label, count* int(sizeof(Label))>::type;
+  using Int = typename VectorOf<std::int32_t, count * 4>::type;
+
+  /// Absent are those with the label `ignored`, and those with a sample weight of 0, unless these are null, as `share` may be too.
+  /// Whether none is.
+  static bool take(const Label* from, int rows, const std::int64_t* ignored, const float* weight, int* label,
+                   double* share) {
+    Whole all = Whole{};
+    std::int64_t rest = 0;
+    int j = 0;
+    for (; j + count <= rows; j += count) {
+      Given given;
+      __builtin_memcpy(&given, from + j, sizeof(given));
+      Whole own = __builtin_convertvector(given, Whole);
+      D w = Wide::set(1.0);
+      if (ignored != nullptr) own |= own == *ignored;
+      if (weight != nullptr) {
+        w = Wide::load_wider(weight + j);
+        own |= w == 0.0;
+      }
+      all |= own;
+      const Int narrow = __builtin_convertvector(own, Int);
+      __builtin_memcpy(label + j, &narrow, sizeof(narrow));
+      if (share != nullptr) Wide::store(share + j, own < 0 ? D{} : w);
+    }
+    for (; j < rows; ++j) {
+      const double w = weight != nullptr ? double(weight[j]) : 1.0;
+      const bool absent = (ignored != nullptr && from[j] == *ignored) || w == 0.0;
+      label[j] = absent ? -1 : int(from[j]);
+      if (share != nullptr) share[j] = absent ? 0.0 : w;
+      rest |= label[j];
+    }
+    for (int k = 0; k < count; ++k) rest |= all[k];
+    return rest >= 0;
   }
 };
