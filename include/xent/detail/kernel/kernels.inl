@@ -4,6 +4,7 @@
 #include <xent/detail/kernel/lanes.inl>  // the ground of the others
 
 #include <xent/detail/kernel/elements.inl>
+#include <xent/detail/kernel/labels.inl>
 #include <xent/detail/kernel/rows.inl>
 #include <xent/detail/kernel/strips.inl>
 #include <xent/detail/kernel/tiles.inl>

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+// xent/detail/kernel/labels.inl - the labels of rows and the logits they choose, once for each instruction set.
+
+/// Of few classes all are looked at, which takes less time than to look where the label says: 10^6 x 2 with gradient takes
+/// 1.2 times as long without.
+template <class T, int bytes>
+struct StripLabels {
+  using L = Lanes<T, bytes>;
+  using Reg = typename L::Reg;
+  using Word = typename L::Word;
+  using Labels = typename VectorOf<std::int32_t, L::count * 4>::type;
+  using Bits = typename L::Bits;
+
+  static void pick(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const int* label, T* picked) {
+    int row = 0;
+    for (; classes <= L::count && row + L::count <= rows; row += L::count) {
+      const Bits chosen = load(label + row);
+      Reg x = Reg{};
+      for (std::ptrdiff_t k = 0; k < classes; ++k) x = chosen == Word(k) ? L::load(z + k * stride + row) : x;
+      L::store(picked + row, x);
+    }
+    for (; row < rows; ++row) picked[row] = label[row] < 0 ? T(0) : z[label[row] * stride + row];
+  }
+
+  static void put(const T* x, std::ptrdiff_t classes, int rows, const int* label, T* out, std::ptrdiff_t stride) {
+    int row = 0;
+    for (; classes <= L::count && row + L::count <= rows; row += L::count) {
+      const Bits chosen = load(label + row);
+      const Reg own = L::load(x + row);
+      for (std::ptrdiff_t k = 0; k < classes; ++k) {
+        T* const to = out + k * stride + row;
+        L::store(to, chosen == Word(k) ? own : L::load(to));
+      }
+    }
+    for (; row < rows; ++row) {
+      if (label[row] >= 0) out[label[row] * stride + row] = x[row];
+    }
+  }
+
+ private:
+  static Bits load(const int* label) {
+    Labels x;
+    __builtin_memcpy(&x, label, sizeof(x));
+    return __builtin_convertvector(x, Bits);
+  }
+};
+
+/// The labels of some rows as ints, and what their rows weigh: negative, and 0, where a row is absent.
+template <class Label, int bytes>
+struct LabelKernels {
+  using Wide = Lanes<double, bytes>;
+  using D = typename Wide::Reg;
+  static constexpr int count = Wide::count;
+  using Whole = typename VectorOf<std::int64_t, bytes>::type;
+  using Given = typename VectorOf<Label, int(sizeof(Label)) * count>::type;
+  using Int = typename VectorOf<std::int32_t, count * 4>::type;
+
+  /// Absent are those with the label `ignored`, and those with a sample weight of 0, unless these are null, as `share` may be too.
+  /// Whether none is.
+  static bool take(const Label* from, int rows, const std::int64_t* ignored, const float* weight, int* label,
+                   double* share) {
+    Whole all = Whole{};
+    std::int64_t rest = 0;
+    int j = 0;
+    for (; j + count <= rows; j += count) {
+      Given given;
+      __builtin_memcpy(&given, from + j, sizeof(given));
+      Whole own = __builtin_convertvector(given, Whole);
+      D w = Wide::set(1.0);
+      if (ignored != nullptr) own |= own == *ignored;
+      if (weight != nullptr) {
+        w = Wide::load_wider(weight + j);
+        own |= w == 0.0;
+      }
+      all |= own;
+      const Int narrow = __builtin_convertvector(own, Int);
+      __builtin_memcpy(label + j, &narrow, sizeof(narrow));
+      if (share != nullptr) Wide::store(share + j, own < 0 ? D{} : w);
+    }
+    for (; j < rows; ++j) {
+      const double w = weight != nullptr ? double(weight[j]) : 1.0;
+      const bool absent = (ignored != nullptr && from[j] == *ignored) || w == 0.0;
+      label[j] = absent ? -1 : int(from[j]);
+      if (share != nullptr) share[j] = absent ? 0.0 : w;
+      rest |= label[j];
+    }
+    for (int k = 0; k < count; ++k) rest |= all[k];
+    return rest >= 0;
+  }
+};
