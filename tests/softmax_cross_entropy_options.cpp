@@ -12,6 +12,7 @@
 
 #include <cmath>
 #include <tuple>
+#include <utility>
 
 using namespace support;
 using xent::Reduction;
@@ -123,22 +124,23 @@ TEMPLATE_LIST_TEST_CASE("masking a class with -inf is leaving it out", "[options
 TEMPLATE_LIST_TEST_CASE("ignored rows are never read: NaN and infinity in them change nothing", "[options]",
                         Reals32And64) {
   Random random;
-  for (Index cols : {2, 11, 64, 300}) {
-    auto [logits, labels] = batch<TestType>(random, 8, cols);
+  for (auto [cols, smoothing] :
+       {std::pair{2, 0.0}, {11, 0.0}, {300, 0.0}, {2, 0.1}, {11, 0.1}, {64, 0.1}, {300, 0.1}}) {
+    auto [logits, labels] = batch<TestType>(random, 11, cols);
     Setup<TestType> setup;
     setup.ignore_index = -100;
-    setup.label_smoothing = TestType(0.1);
+    setup.label_smoothing = TestType(smoothing);
     setup.z_loss = TestType(0.01);
-    setup.sample_weights = positive_weights<TestType>(random, 8);
-    labels(0) = labels(5) = -100;
-    setup.sample_weights(2) = 0;
+    setup.sample_weights = positive_weights<TestType>(random, 11);
+    labels(0) = labels(5) = labels(9) = -100;
+    setup.sample_weights(2) = setup.sample_weights(10) = 0;
     setup.sample_weights(7) = -TestType(0);
     check_both_orders(logits, labels, setup);
     Rows<TestType> poisoned = logits;
     poisoned.row(0).setConstant(nan<TestType>());
     poisoned.row(5).setConstant(infinity<TestType>());
     poisoned.row(2).setConstant(-infinity<TestType>());
-    poisoned(7, 1) = nan<TestType>();
+    poisoned(7, 1) = poisoned(9, 0) = poisoned(10, 1) = nan<TestType>();
     auto const clean = xent::softmax_cross_entropy_with_gradient(logits, labels, setup.softmax());
     auto const found = xent::softmax_cross_entropy_with_gradient(poisoned, labels, setup.softmax());
     CHECK(identical(found.loss, clean.loss));
@@ -146,7 +148,7 @@ TEMPLATE_LIST_TEST_CASE("ignored rows are never read: NaN and infinity in them c
     Cols<TestType> const columns = poisoned;
     auto const by_columns =
         xent::softmax_cross_entropy_with_gradient<Reduction::none>(columns, labels, setup.softmax());
-    for (Index i : {0, 2, 5, 7}) {
+    for (Index i : {0, 2, 5, 7, 9, 10}) {
       CHECK(by_columns.loss(i) == 0);
       CHECK(all_are(by_columns.gradient.row(i), 0));
       CHECK(all_are(found.gradient.row(i), 0));
