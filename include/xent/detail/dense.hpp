@@ -118,6 +118,8 @@ void find_dense_outcomes(DenseStrip<double, most>& s, int rows, const DenseTerms
     s.first[j] = parts.first;
     s.second[j] = parts.second;
     s.scale[j] = static_cast<double>(scale);
+    s.scaled_kept[j] = static_cast<double>(scale * (V(1) - V(terms.smoothing)));
+    s.scaled_even[j] = static_cast<double>(terms.smoothing == 0 ? V(0) : scale * (terms.smoothing / V(s.unmasked[j])));
     s.rest[j] = static_cast<double>(others);
     s.led[j] = static_cast<double>(leading);
     s.share[j] = static_cast<double>(share);

@@ -48,6 +48,8 @@ struct DenseOutcomes {
       const Reg rest = others + (weight == 0.0 ? Reg{} : 2.0 * z_loss / weight);
       put_factor<float, bytes>((rest + leading) * share * tails.unit, s.first + row, s.second + row);
       L::store_narrower(s.scale + row, scale);
+      L::store_narrower(s.scaled_kept + row, L::load_wider(s.kept + row) * scale);
+      L::store_narrower(s.scaled_even + row, even * scale);
       L::store_narrower(s.rest + row, rest);
       L::store_narrower(s.led + row, leading);
       L::store_narrower(s.share + row, share);
@@ -71,7 +73,7 @@ struct DenseGradient {
 
   DenseCells<T, bytes, wide> cells;
   DenseCoefficients<T, bytes, wide, blend> coefficient;
-  Reg highest, first, second, scale, even, rest, leading, share, beside;
+  Reg highest, first, second, scale, kept, even, rest, leading, share, beside;
 
   DenseGradient(const DenseCells<T, bytes, wide>& c, const DenseStripOf<T, wide>& s)
       : cells(c),
@@ -80,7 +82,8 @@ struct DenseGradient {
         first(c.constant(s.first)),
         second(c.constant(s.second)),
         scale(c.constant(s.scale)),
-        even(coefficient.even * scale),
+        kept(c.constant(s.scaled_kept)),
+        even(c.constant(s.scaled_even)),
         rest(c.constant(s.rest)),
         leading(c.constant(s.led)),
         share(c.constant(s.share)),
@@ -110,15 +113,22 @@ struct DenseGradient {
   }
 
  private:
+  /// The coefficients times scale, with three roundings less than in that order.
+  template <class Mask>
+  [[gnu::always_inline]] Reg scaled([[maybe_unused]] Mask masked, Reg t, [[maybe_unused]] Reg w) const {
+    if constexpr (blend == Blend::targets) return t * scale;
+    return w * (t * kept + (masked ? Reg{} : even));
+  }
+
   /// A whole register without the maximum.
   [[gnu::always_inline]] void take_whole(std::ptrdiff_t i, const T* t, const T* w) const {
-    T* const kept = cells.rows.kept + i * L::count;
-    const Reg e = L::load(kept);
+    T* const to = cells.rows.kept + i * L::count;
+    const Reg e = L::load(to);
     const Reg all = times(e, first, second);
     if constexpr (blend == Blend::even) {
-      L::store(kept, e == T(0) ? Reg{} : all - even);
+      L::store(to, e == T(0) ? Reg{} : all - even);
     } else {
-      L::store(kept, all - coefficient(e == T(0), L::load(t), L::load(w)) * scale);
+      L::store(to, all - scaled(e == T(0), L::load(t), L::load(w)));
     }
   }
 
@@ -129,9 +139,10 @@ struct DenseGradient {
     if constexpr (blend == Blend::even) {
       cells.keep(i, masked ? Reg{} : all - even);
     } else {
-      const Reg b = coefficient(masked, cells.t(i), cells.w(i));
+      const Reg t = cells.t(i), w = cells.w(i);
+      const Reg b = coefficient(masked, t, w);
       const Reg at_maximum = (rest + (leading - b)) * share - b * beside;
-      cells.keep(i, e >= highest ? at_maximum : all - b * scale);
+      cells.keep(i, e >= highest ? at_maximum : all - scaled(masked, t, w));
     }
   }
 };

@@ -171,6 +171,8 @@ struct DenseStrip {
   alignas(64) T first[most];   // from a kept exponential to scale a p, see Factor, and for the gradient
   alignas(64) T second[most];  // scale (a p - b):
   alignas(64) T scale[most];
+  alignas(64) T scaled_kept[most];  // scale kept and scale even, rounded once
+  alignas(64) T scaled_even[most];
   alignas(64) T rest[most];    // a without `leading`
   alignas(64) T led[most];     // `leading`
   alignas(64) T share[most];   // scale p at the maximum, p = 1 / (1 + tail)
