@@ -15,8 +15,8 @@
 
 namespace xent::detail {
 
-/// At most so many rows that a work deals with together, with sums in T = Exps::T. What they say of floats is worked out by vectors in
-/// double, of doubles row by row in long double. With `with_factors` the factors of their softmax are kept beside the outcomes.
+/// At most so many rows that a work deals with together, with sums in T = Exps::T. What they say of floats is worked out by
+/// vectors in double, of doubles row by row in long double. With `with_factors` the factors of their softmax are kept too.
 template <class Logits, class Exps, std::size_t most, bool with_factors>
 class ReducedRows {
  public:

@@ -146,7 +146,8 @@ struct DenseBlocks : DensePass<T, bytes, true, blend> {
     }
   }
 
-  /// The sum of their exponentials, which are kept.
+  /// The sum of their exponentials, which are kept. Asks for the row after the next, and for where the next will be kept:
+  /// 4096 x 1000 with gradient takes 1.06 times as long with the next row alone.
   template <int n, bool tops>
   [[gnu::always_inline]] Reg exps_of(const T* z, const T* target, T* out, Part& part) const {
     if constexpr (n > 1) {

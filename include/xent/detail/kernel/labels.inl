@@ -55,8 +55,8 @@ struct LabelKernels {
   using Given = typename VectorOf<Label, int(sizeof(Label)) * count>::type;
   using Int = typename VectorOf<std::int32_t, count * 4>::type;
 
-  /// Absent are those with the label `ignored`, and those with a sample weight of 0, unless these are null, as `share` may be too.
-  /// Whether none is.
+  /// Absent are those with the label `ignored`, and those with a sample weight of 0, unless these are null, as `share` may be
+  /// too. Whether none is.
   static bool take(const Label* from, int rows, const std::int64_t* ignored, const float* weight, int* label,
                    double* share) {
     Whole all = Whole{};

@@ -180,9 +180,9 @@ struct StripKernels {
     }
   }
 
-  /// What the sums say of each row and of the logit of its label, with its coefficient b, or 1: loss b nll, gradient b p_k, and at the
-  /// label -b (1 - p), all but the loss times `scale`; then `shape` has its say. In double, for logits in float; `gradient`
-  /// says whether that is wanted too.
+  /// What the sums say of each row and of the logit of its label, with its coefficient b, or 1: loss b nll, gradient b p_k,
+  /// and at the label -b (1 - p), all but the loss times `scale`; then `shape` has its say. In double, for logits in float;
+  /// `gradient` says whether that is wanted too.
   template <std::size_t most>
   static void outcomes(const Strip<T, most>& strip, int rows, const double* b, const LossShape& shape, double scale,
                        bool gradient, StripOutcomes<T, most>& out) {
