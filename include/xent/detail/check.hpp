@@ -3,6 +3,7 @@
 #pragma once
 
 #include <xent/detail/access.hpp>
+#include <xent/detail/kernel/dispatch.hpp>
 #include <xent/detail/scalar.hpp>
 #include <xent/options.hpp>
 
@@ -236,16 +237,24 @@ class LabelReader {
   typename Store<T>::type labels_;
 };
 
-/// Whether one of the labels is outside [0, classes) and not `ignored`. Without branches, which ignored labels would often
+/// Whether one of the labels is outside [0, classes) and not ignored. Without branches, which ignored labels would often
 /// have guessed wrong: a sign bit says so.
-template <bool ignores, class T>
-bool any_outside(const LabelReader<T>& label, Index count, Index classes, [[maybe_unused]] Index ignored) {
+template <class T>
+bool any_outside([[maybe_unused]] const T& labels, const LabelReader<T>& label, Index classes,
+                 const std::optional<Index>& ignore_index) {
+  const std::int64_t ignored = ignore_index.value_or(0);
+  const Index count = label_count(labels);
+  if constexpr (has_kernel_labels<T>()) {
+    if (instruction_set() != InstructionSet::portable) {
+      const auto& table = kernels<LabelTable<std::remove_const_t<typename T::Scalar>>>();
+      return table.any_outside(labels.data(), count, classes, ignore_index ? &ignored : nullptr);
+    }
+  }
   std::size_t outside = 0;
   for (Index i = 0; i < count; ++i) {
     const Index value = label(i);
-    std::size_t own = std::size_t(value) | (std::size_t(classes) - 1 - std::size_t(value));
-    if constexpr (ignores) own &= std::size_t((value == ignored) & can_equal<decltype(label.raw(i))>(value)) - 1;
-    outside |= own;
+    const bool kept = !ignore_index || value != ignored || !can_equal<decltype(label.raw(i))>(value);
+    outside |= (std::size_t(value) | (std::size_t(classes) - 1 - std::size_t(value))) & (std::size_t(!kept) - 1);
   }
   return static_cast<std::ptrdiff_t>(outside) < 0;
 }
@@ -255,9 +264,7 @@ template <class T>
 void check_labels(const char* function, const T& labels, Index classes, std::optional<Index> ignore_index = {}) {
   const LabelReader<T> label(labels);
   const Index count = label_count(labels);
-  const bool outside = ignore_index ? any_outside<true>(label, count, classes, *ignore_index)
-                                    : any_outside<false>(label, count, classes, Index(0));
-  if (!outside) return;
+  if (!any_outside(labels, label, classes, ignore_index)) return;
   Index first = -1;
   Index bad = 0;
   for (Index i = 0; i < count; ++i) {

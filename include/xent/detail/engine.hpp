@@ -172,12 +172,12 @@ void label_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
   V weight[Work::capacity];
   V loss[Work::capacity];
   Absences absences;
-  std::fill_n(weight, Work::capacity, V(1));
   for (Index first = begin; first < end; first += work.most_rows()) {
     const int rows = int(std::min(end - first, Index(work.most_rows())));
     work.load(first, rows, end);
-    const bool complete = terms.take(first, rows, label, terms.plain() ? nullptr : weight);
-    work.find_losses(label, weight, rule, divisor, loss);
+    V* const weights = terms.plain() ? nullptr : weight;
+    const bool complete = terms.take(first, rows, label, weights);
+    work.find_losses(label, weights, rule, divisor, loss);
     absences.clear();
     for (int j = 0; !complete && j < rows; ++j) absences.note(j, label[j] == no_label);
     absences.finish<sample>(work, gradient, first, rows, label, loss, take);

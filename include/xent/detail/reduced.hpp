@@ -15,6 +15,15 @@
 
 namespace xent::detail {
 
+/// What a rule makes of losses by labels, for the kernels. z_loss has room for that of each row.
+template <class Rule>
+LossShape shape_of(const Rule& rule, Index begin, int rows, const int* label, double* z_loss) {
+  if (rule.plain()) return {};
+  if (rule.power() != 0) return {double(rule.power()), nullptr};
+  for (int j = 0; j < rows; ++j) z_loss[j] = label[j] < 0 ? 0.0 : double(rule.z_loss_of(begin + j));
+  return {0, z_loss};
+}
+
 /// At most so many rows that a work deals with together, with sums in T = Exps::T. What they say of floats is worked out by
 /// vectors in double, of doubles row by row in long double. With `with_factors` the factors of their softmax are kept too.
 template <class Logits, class Exps, std::size_t most, bool with_factors>
@@ -54,14 +63,13 @@ class ReducedRows {
     if (rule.plain()) return find_plain(rows, weight, divisor, gradient, loss);
     if constexpr (in_long_double) {
       const auto outcome_of = [&](const RowPartition<W>& reduced, int j) {
-        return label_outcome(reduced.template facts<V>(0, strip.logit[j]), weight[j], rule, begin + j, divisor);
+        return label_outcome(reduced.template facts<V>(0, strip.logit[j]), weight == nullptr ? V(1) : weight[j], rule,
+                             begin + j, divisor);
       };
       find_by_row(rows, outcome_of, loss);
     } else {
       alignas(64) double z_loss[most] = {};
-      for (int j = 0; j < rows; ++j) z_loss[j] = label[j] < 0 ? 0.0 : double(rule.z_loss_of(begin + j));
-      const bool no_z_loss = rule.power() != V(0);
-      find_by_vectors(rows, weight, {double(rule.power()), no_z_loss ? nullptr : z_loss}, divisor, gradient, loss);
+      find_by_vectors(rows, weight, shape_of(rule, begin, rows, label, z_loss), divisor, gradient, loss);
     }
   }
 

@@ -76,6 +76,18 @@ class StripWork {
   /// there is none.
   template <class Rule>
   void find_losses(const int* label, const V* weight, const Rule& rule, const V& divisor, V* loss) {
+    if constexpr (by_label) {
+      finished_ = classes_ <= most_strip_classes;
+      if (finished_) {
+        T* const home = keeps ? kept_ : const_cast<T*>(z_);
+        alignas(64) double z_loss[strip_rows];
+        const LossShape shape = shape_of(rule, begin_, rows_, label, z_loss);
+        return kernels<LabelStripTable<Exps::careful>>().losses(
+            {z_, stride_, int(classes_), label, weight, shape, 1 / divisor, loss, keeps, home,
+             keeps ? kept_stride_ : stride_},
+            rows_);
+      }
+    }
     T* const z = reduced_.strip.logit;
     find_sums([&] {
       std::fill(z + rows_, z + lanes_of(rows_), T(0));
@@ -85,9 +97,10 @@ class StripWork {
   }
 
   void write_gradient(const int* label) {
-    scale();
+    if (!finished_) scale();
     if constexpr (direct) {
-      kernels<StripLabelTable<T>>().put(reduced_.outcomes.at_label, classes_, rows_, label, kept_, kept_stride_);
+      if (!finished_)
+        kernels<StripLabelTable<T>>().put(reduced_.outcomes.at_label, classes_, rows_, label, kept_, kept_stride_);
     } else {
       for (int j = 0; j < rows_; ++j) {
         if (label[j] >= 0) out_row(j)[label[j]] = narrow<typename Out::Scalar>(reduced_.outcomes.at_label[j]);
@@ -127,8 +140,9 @@ class StripWork {
   static constexpr bool packs = !ClassesInPlace<Logits, T>;
   // Beyond so many classes a strip does not stay in the second cache: then it is cheaper to take its exponentials twice than
   // to keep them. Sums of doubles would lose digits on their way from one maximum to the next.
-  bool rereads() const { return !packs && sizeof(T) == sizeof(float) && classes_ > 256; }
+  bool rereads() const { return !packs && sizeof(T) == sizeof(float) && classes_ > most_strip_classes; }
   static constexpr bool direct = packs || ContiguousClasses<Out>;  // what is kept has a place
+  static constexpr bool by_label = std::is_same_v<T, float> && (direct || !keeps);
   using Reduced = ReducedRows<Logits, Exps, strip_rows, !direct>;
 
   /// Calls look() when the logits have been read, but not yet been written over.
@@ -191,6 +205,7 @@ class StripWork {
   Index stride_ = 0;
   T* kept_ = nullptr;
   Index kept_stride_ = 0;
+  bool finished_ = false;  // what is kept is the gradient already
   Reduced reduced_;
   alignas(64) T scratch_[packs ? scratch_size : 1];
 };

@@ -102,9 +102,10 @@ struct StripLabelTable {
   void (*put)(const T* x, std::ptrdiff_t classes, int rows, const int* label, T* out, std::ptrdiff_t stride);
 };
 
-/// Labels where they stand, of float rows; std::int32_t or std::int64_t.
+/// Labels where they stand: std::int32_t or std::int64_t.
 template <class Label>
 struct LabelTable {
+  bool (*any_outside)(const Label* from, std::ptrdiff_t size, std::int64_t classes, const std::int64_t* ignored);
   bool (*take)(const Label* from, int rows, const std::int64_t* ignored, const float* weight, int* label,
                double* share);
 };
@@ -114,6 +115,37 @@ struct StripSumTable {
   void (*sums)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, Strip<T>& strip, T* kept,
                std::ptrdiff_t kept_stride);
   void (*running_sums)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, Strip<T>& strip);
+};
+
+/// Float rows of at most so many classes, a strip of them, which a kernel takes from labels to losses, see label_strips.inl.
+inline constexpr int most_strip_classes = 256;
+struct LabelStrip {
+  const float* z;
+  std::ptrdiff_t stride;
+  int classes;
+  const int* label;      // negative where there is none
+  const double* weight;  // or null
+  LossShape shape;
+  double scale;  // of the gradient
+  double* loss;
+  bool keeps;   // exponentials, which become the gradient,
+  float* kept;  // ... here, which may be z; else it is not written to
+  std::ptrdiff_t kept_stride;
+
+  LabelStrip from(int row) const {
+    LabelStrip rest = *this;
+    rest.z += row;
+    rest.label += row;
+    if (weight != nullptr) rest.weight += row;
+    if (shape.z_loss != nullptr) rest.shape.z_loss += row;
+    rest.loss += row;
+    rest.kept += row;
+    return rest;
+  }
+};
+template <bool careful>
+struct LabelStripTable {
+  void (*losses)(const LabelStrip& strip, int rows);
 };
 
 /// Rows to strips and back, see tiles.inl.

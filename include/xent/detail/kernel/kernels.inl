@@ -9,7 +9,8 @@
 #include <xent/detail/kernel/strips.inl>
 #include <xent/detail/kernel/tiles.inl>
 
-#include <xent/detail/kernel/dense_cells.inl>  // on strips.inl
+#include <xent/detail/kernel/dense_cells.inl>   // on strips.inl
+#include <xent/detail/kernel/label_strips.inl>  // on strips.inl
 
 #include <xent/detail/kernel/dense_sums.inl>  // on dense_cells.inl
 
@@ -57,9 +58,15 @@ struct TableOf<StripLabelTable<T>, bytes> {
   static constexpr StripLabelTable<T> value{&K::pick, &K::put};
 };
 
+template <bool careful, int bytes>
+struct TableOf<LabelStripTable<careful>, bytes> {
+  static constexpr LabelStripTable<careful> value{&LabelStripKernels<bytes, careful>::losses};
+};
+
 template <class Label, int bytes>
 struct TableOf<LabelTable<Label>, bytes> {
-  static constexpr LabelTable<Label> value{&LabelKernels<Label, bytes>::take};
+  using K = LabelKernels<Label, bytes>;
+  static constexpr LabelTable<Label> value{&K::any_outside, &K::take};
 };
 
 template <class T, bool careful, int bytes>

@@ -54,6 +54,28 @@ struct LabelKernels {
   using Whole = typename VectorOf<std::int64_t, bytes>::type;
   using Given = typename VectorOf<Label, int(sizeof(Label)) * count>::type;
   using Int = typename VectorOf<std::int32_t, count * 4>::type;
+  using Bits = typename VectorOf<std::uint64_t, bytes>::type;
+
+  /// Whether one of the labels is outside [0, classes) and not `ignored`, which may be null. A sign bit says so.
+  static bool any_outside(const Label* from, std::ptrdiff_t size, std::int64_t classes, const std::int64_t* ignored) {
+    const std::uint64_t last = std::uint64_t(classes) - 1;
+    Bits outside = Bits{};
+    std::ptrdiff_t j = 0;
+    for (; j + count <= size; j += count) {
+      Given given;
+      __builtin_memcpy(&given, from + j, sizeof(given));
+      const Whole value = __builtin_convertvector(given, Whole);
+      Bits own = reinterpret_cast<Bits>(value) | (last - reinterpret_cast<Bits>(value));
+      if (ignored != nullptr) own &= reinterpret_cast<Bits>(value != *ignored);
+      outside |= own;
+    }
+    std::uint64_t rest = 0;
+    for (; j < size; ++j) {
+      const auto value = std::uint64_t(std::int64_t(from[j]));
+      if (ignored == nullptr || from[j] != *ignored) rest |= value | (last - value);
+    }
+    return Wide::any_sign(outside) || rest >> 63 != 0;
+  }
 
   /// Absent are those with the label `ignored`, and those with a sample weight of 0, unless these are null, as `share` may be
   /// too. Whether none is.

@@ -311,6 +311,18 @@ struct ForFloat {
     const Reg f = above / (above + 2.0);
     return k * 0.693147180559945309417 + f * L::polynomial(K::atanh, f * f);
   }
+
+  /// log(1 + x / y) with one division, for x >= 0 and y >= x / 2^60: as above with x + y = 2^k m y, m in [2/3, 3/2), where the
+  /// error of the polynomial is 2e-11.
+  [[gnu::always_inline]] static Reg log1p_of_ratio(Reg x, Reg y) {
+    using Bits = typename L::Bits;
+    const Bits power = (reinterpret_cast<Bits>(x + y) - reinterpret_cast<Bits>(y) + (std::uint64_t(1) << 51)) >> 52;
+    const Reg unit = reinterpret_cast<Reg>(0x3FF0000000000000u - (power << 52));
+    const Reg k = reinterpret_cast<Reg>(power | 0x4330000000000000u) - 0x1p52;
+    const Reg part = x * unit;
+    const Reg f = (part - y * (1.0 - unit)) / (part + y * (unit + 1.0));
+    return k * 0.693147180559945309417 + f * L::polynomial(K::atanh, f * f);
+  }
 };
 
 /// What the sums say of rows with logits in T, one in each lane, see RowSum. For results in float.

@@ -84,10 +84,10 @@ struct StripCopy {
   static constexpr std::size_t copy_size = std::size_t(most_classes) * std::size_t(count);
 
   [[gnu::noinline]] static void read(const T* z, std::ptrdiff_t stride, int classes, int rows, T* copy) {
-    for (std::ptrdiff_t i = 0; i < std::ptrdiff_t(copy_size); ++i) {
+    for (std::ptrdiff_t i = 0; i < classes * count; ++i) {
       const std::ptrdiff_t k = i / count;
       const std::ptrdiff_t row = i % count;
-      copy[i] = k < classes && row < rows ? z[k * stride + row] : T(0);
+      copy[i] = row < rows ? z[k * stride + row] : T(0);
     }
   }
 
@@ -95,6 +95,49 @@ struct StripCopy {
     for (int k = 0; k < classes; ++k) {
       for (int row = 0; row < rows; ++row) out[k * stride + row] = copy[k * count + row];
     }
+  }
+};
+
+/// What becomes of rows by their labels, one in each lane: the weight times nll, and what `shape` adds. The gradient is
+/// factor() p, but at the label.
+template <int bytes>
+struct LabelledRows {
+  using L = Lanes<double, bytes>;
+  using Reg = typename L::Reg;
+
+  Reg nll, loss, weight, surplus;
+
+  [[gnu::always_inline]] LabelledRows(Reg max, Reg margin, Reg log_sum, Reg weights, const LossShape& shape, int row)
+      : nll(margin + log_sum), loss(weights == 0.0 ? Reg{} : weights * nll), weight(weights), surplus(Reg{}) {
+    if (shape.z_loss != nullptr) {
+      const Reg logsumexp = max + log_sum;
+      const Reg z_loss = L::load(shape.z_loss + row) * logsumexp;
+      loss += z_loss * logsumexp;
+      surplus = 2.0 * z_loss;
+    }
+  }
+
+  /// (1 - p)^gamma times it. own is the exponential of the label's logit, others the sum of the other ones, in any unit.
+  [[gnu::always_inline]] void focus(Reg margin, Reg own, Reg others, double gamma) {
+    const Reg power = power_of_others(own, others, gamma);
+    const auto vanishes = (margin > 700.0) | (others == 0.0);
+    const Reg slope = vanishes ? Reg{} : gamma * own * nll / others;
+    loss *= power;
+    weight *= power * (slope + 1.0);
+  }
+
+  Reg factor() const { return weight + surplus; }
+  /// In the sum of all exponentials.
+  Reg at_label(Reg own, Reg others) const { return surplus * own - weight * others; }
+
+ private:
+  /// (others / (own + others))^gamma: log of its inverse is log1p(own / others).
+  static Reg power_of_others(Reg own, Reg others, double gamma) {
+    const Reg q = others / (own + others);
+    if (gamma == 1) return q;
+    if (gamma == 2) return q * q;
+    const Reg power = ForFloat<bytes>::exp_of_minus(gamma * ForFloat<bytes>::log1p(own / others));
+    return others == 0.0 ? Reg{} : power;
   }
 };
 
@@ -191,36 +234,21 @@ struct StripKernels {
       if (sizeof(T) == sizeof(double)) sum += Wide::load(strip.lost + row);
       const RowTails<bytes> tails(strip.max + row, strip.moved + row, strip.exponent + row, strip.equal + row, sum);
       const D tail = tails.tail;
-      const D log_sum = tails.log_sum;
       const D max = Wide::load_wider(strip.max + row);
       const D margin = max - Wide::load_wider(strip.logit + row);
       const D weight = b != nullptr ? Wide::load(b + row) : Wide::set(1.0);
-      D loss = weight == 0.0 ? D{} : weight * (margin + log_sum);
-      D surplus = D{};
-      if (shape.z_loss != nullptr) {
-        const D logsumexp = max + log_sum;
-        const D z_loss = Wide::load(shape.z_loss + row) * logsumexp;
-        loss += z_loss * logsumexp;
-        surplus = 2.0 * z_loss;
-      }
-      Wide::store(out.log_sum + row, log_sum);
+      LabelledRows<bytes> outcome(max, margin, tails.log_sum, weight, shape, row);
+      Wide::store(out.log_sum + row, tails.log_sum);
       if (gradient || shape.gamma != 0) {
         const D p = ForFloat<bytes>::exp_of_minus(margin);
         const D others = margin == 0.0 ? tail : (tail - p) + 1.0;
-        D scaled = weight;
-        if (shape.gamma != 0) {
-          const D power = power_of_others(p, others, shape.gamma);
-          const auto vanishes = (margin > 700.0) | (others == 0.0);
-          const D slope = vanishes ? D{} : shape.gamma * p * (margin + log_sum) / others;
-          loss *= power;
-          scaled *= power * (slope + 1.0);
-        }
+        if (shape.gamma != 0) outcome.focus(margin, p, others, shape.gamma);
         const D share = scale / (tail + 1.0);
-        put_factor<T, bytes>((scaled + surplus) * share * tails.unit, out.first + row, out.second + row);
-        Wide::store(out.factor + row, (scaled + surplus) * scale);
-        Wide::store_narrower(out.at_label + row, (surplus * p - scaled * others) * share);
+        put_factor<T, bytes>(outcome.factor() * share * tails.unit, out.first + row, out.second + row);
+        Wide::store(out.factor + row, outcome.factor() * scale);
+        Wide::store_narrower(out.at_label + row, outcome.at_label(p, others) * share);
       }
-      Wide::store(out.loss + row, loss + (tail - tail));  // NaN where the row is not regular
+      Wide::store(out.loss + row, outcome.loss + (tail - tail));  // NaN where the row is not regular
     }
   }
 
@@ -244,15 +272,6 @@ struct StripKernels {
       most = L::larger(L::load(z + k * stride), most);
     }
     L::store(max, most);
-  }
-
-  /// (others / (p + others))^gamma: log of its inverse is log1p(p / others).
-  static D power_of_others(D p, D others, double gamma) {
-    const D q = others / (p + others);
-    if (gamma == 1) return q;
-    if (gamma == 2) return q * q;
-    const D power = ForFloat<bytes>::exp_of_minus(gamma * ForFloat<bytes>::log1p(p / others));
-    return others == 0.0 ? D{} : power;
   }
 };
 
