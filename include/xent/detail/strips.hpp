@@ -27,12 +27,7 @@ class StripWork {
   static constexpr std::size_t capacity = strip_rows;
 
   StripWork(const Logits& logits, const Rows<Logits>& source, Out& out)
-      : kernels_(kernels<StripTable<T>>()),
-        sums_(kernels<StripSumTable<T, Exps::careful>>()),
-        logits_(logits),
-        source_(source),
-        out_(out),
-        classes_(class_count(logits)) {}
+      : logits_(logits), source_(source), out_(out), classes_(class_count(logits)) {}
 
   int most_rows() const { return rows_in_strip<!packs>(classes_); }
 
@@ -76,34 +71,31 @@ class StripWork {
   /// there is none.
   template <class Rule>
   void find_losses(const int* label, const V* weight, const Rule& rule, const V& divisor, V* loss) {
-    if constexpr (by_label) {
-      finished_ = classes_ <= most_strip_classes;
-      if (finished_) {
-        T* const home = keeps ? kept_ : const_cast<T*>(z_);
-        alignas(64) double z_loss[strip_rows];
-        const LossShape shape = shape_of(rule, begin_, rows_, label, z_loss);
-        return kernels<LabelStripTable<Exps::careful>>().losses(
-            {z_, stride_, int(classes_), label, weight, shape, 1 / divisor, loss, keeps, home,
-             keeps ? kept_stride_ : stride_},
-            rows_);
-      }
-    }
-    T* const z = reduced_.strip.logit;
-    find_sums([&] {
+    const auto pick = [&] {
+      T* const z = reduced_.strip.logit;
       std::fill(z + rows_, z + lanes_of(rows_), T(0));
       kernels<StripLabelTable<T>>().pick(z_, stride_, classes_, rows_, label, z);
-    });
-    reduced_.find_losses(begin_, rows_, label, weight, rule, divisor, keeps, loss);
+    };
+    if constexpr (!by_label) {
+      find_sums(pick);
+      reduced_.find_losses(begin_, rows_, label, weight, rule, divisor, keeps, loss);
+    } else if (!rereads()) {
+      find_losses_by_label(label, weight, rule, divisor, loss);
+    } else if constexpr (may_reread) {
+      find_running_sums();
+      pick();
+      reduced_.find_losses(begin_, rows_, label, weight, rule, divisor, keeps, loss);
+    }
   }
 
   void write_gradient(const int* label) {
-    if (!finished_) scale();
-    if constexpr (direct) {
-      if (!finished_)
-        kernels<StripLabelTable<T>>().put(reduced_.outcomes.at_label, classes_, rows_, label, kept_, kept_stride_);
-    } else {
-      for (int j = 0; j < rows_; ++j) {
-        if (label[j] >= 0) out_row(j)[label[j]] = narrow<typename Out::Scalar>(reduced_.outcomes.at_label[j]);
+    if constexpr (!by_label) {
+      scale();
+      put(label);
+    } else if constexpr (may_reread) {
+      if (rereads()) {
+        write_multiples();
+        put(label);
       }
     }
     if constexpr (packs) copy_out();
@@ -120,13 +112,13 @@ class StripWork {
       alignas(64) T log_sum[strip_rows];
       for (int j = 0; j < rows_; ++j) log_sum[j] = static_cast<T>(reduced_.outcomes.log_sum[j]);
       if constexpr (packs) {
-        kernels<StripOutputTable<T>>().shift(z_, stride_, classes_, rows_, reduced_.strip.max, log_sum, scratch_,
-                                             stride_);
+        kernels<StripShiftTable<T>>().shift(z_, stride_, classes_, rows_, reduced_.strip.max, log_sum, scratch_,
+                                            stride_);
         copy_out();
       } else {
         const auto out = out_row(0);
-        kernels<StripOutputTable<T>>().shift(z_, stride_, classes_, rows_, reduced_.strip.max, log_sum, out.data,
-                                             out.stride);
+        kernels<StripShiftTable<T>>().shift(z_, stride_, classes_, rows_, reduced_.strip.max, log_sum, out.data,
+                                            out.stride);
       }
     } else {
       for (int j = 0; j < rows_; ++j) {
@@ -140,38 +132,71 @@ class StripWork {
   static constexpr bool packs = !ClassesInPlace<Logits, T>;
   // Beyond so many classes a strip does not stay in the second cache: then it is cheaper to take its exponentials twice than
   // to keep them. Sums of doubles would lose digits on their way from one maximum to the next.
-  bool rereads() const { return !packs && sizeof(T) == sizeof(float) && classes_ > most_strip_classes; }
+  static constexpr bool may_reread = !packs && std::is_same_v<T, float>;
+  bool rereads() const { return may_reread && classes_ > most_strip_classes; }
   static constexpr bool direct = packs || ContiguousClasses<Out>;  // what is kept has a place
+  // Whether one kernel takes the rows from labels to losses, but for those that it would reread.
   static constexpr bool by_label = std::is_same_v<T, float> && (direct || !keeps);
   using Reduced = ReducedRows<Logits, Exps, strip_rows, !direct>;
 
   /// Calls look() when the logits have been read, but not yet been written over.
   template <class Look>
   void find_sums(const Look& look) {
-    if (rereads()) {
-      sums_.running_sums(z_, stride_, classes_, rows_, reduced_.strip);
-      look();
-    } else {
-      kernels_.maximum(z_, stride_, classes_, rows_, reduced_.strip.max);
-      look();
-      sums_.sums(z_, stride_, classes_, rows_, reduced_.strip, kept_, kept_stride_);
+    if constexpr (may_reread) {
+      if (rereads()) {
+        find_running_sums();
+        return look();
+      }
     }
+    kernels<StripTable<T>>().maximum(z_, stride_, classes_, rows_, reduced_.strip.max);
+    look();
+    kernels<StripSumTable<T, Exps::careful>>().sums(z_, stride_, classes_, rows_, reduced_.strip, kept_, kept_stride_);
+  }
+
+  void find_running_sums() {
+    kernels<RereadTable<T, Exps::careful>>().running_sums(z_, stride_, classes_, rows_, reduced_.strip);
+  }
+
+  /// The losses, and the gradient in place of what is kept.
+  template <class Rule>
+  void find_losses_by_label(const int* label, const V* weight, const Rule& rule, const V& divisor, V* loss) {
+    alignas(64) double z_loss[strip_rows];
+    const LossShape shape = shape_of(rule, begin_, rows_, label, z_loss);
+    T* const home = keeps ? kept_ : const_cast<T*>(z_);
+    const Index home_stride = keeps ? kept_stride_ : stride_;
+    kernels<LabelStripTable<Exps::careful>>().losses(
+        {z_, stride_, int(classes_), label, weight, shape, 1 / divisor, loss, keeps, home, home_stride}, rows_);
   }
 
   /// Makes the kept exponentials, or those taken again where nothing was kept, multiples of the probabilities.
   void scale() {
     if constexpr (direct) {
-      if (rereads()) {
-        return kernels<StripOutputTable<T>>().multiples(z_, stride_, classes_, rows_, reduced_.strip.max,
-                                                        reduced_.outcomes.first, reduced_.outcomes.second, kept_,
-                                                        kept_stride_);
+      if constexpr (may_reread) {
+        if (rereads()) return write_multiples();
       }
-      kernels<StripOutputTable<T>>().scale(kept_, kept_stride_, classes_, rows_, reduced_.outcomes.first,
-                                           reduced_.outcomes.second);
+      kernels<StripScaleTable<T>>().scale(kept_, kept_stride_, classes_, rows_, reduced_.outcomes.first,
+                                          reduced_.outcomes.second);
     } else {
       for (int j = 0; j < rows_; ++j) {
         const auto partition = reduced_.partition(j);
         write_row(j, [&](double z) { return V(reduced_.factor(j) * partition.template probability<V>(z)); });
+      }
+    }
+  }
+
+  void write_multiples() {
+    kernels<RereadTable<T, Exps::careful>>().multiples(z_, stride_, classes_, rows_, reduced_.strip.max,
+                                                       reduced_.outcomes.first, reduced_.outcomes.second, kept_,
+                                                       kept_stride_);
+  }
+
+  /// What the gradient is at the labels.
+  void put(const int* label) {
+    if constexpr (direct) {
+      kernels<StripLabelTable<T>>().put(reduced_.outcomes.at_label, classes_, rows_, label, kept_, kept_stride_);
+    } else {
+      for (int j = 0; j < rows_; ++j) {
+        if (label[j] >= 0) out_row(j)[label[j]] = narrow<typename Out::Scalar>(reduced_.outcomes.at_label[j]);
       }
     }
   }
@@ -193,8 +218,6 @@ class StripWork {
     }
   }
 
-  const StripTable<T>& kernels_;
-  const StripSumTable<T, Exps::careful>& sums_;
   const Logits& logits_;
   const Rows<Logits>& source_;
   Out& out_;
@@ -205,7 +228,6 @@ class StripWork {
   Index stride_ = 0;
   T* kept_ = nullptr;
   Index kept_stride_ = 0;
-  bool finished_ = false;  // what is kept is the gradient already
   Reduced reduced_;
   alignas(64) T scratch_[packs ? scratch_size : 1];
 };

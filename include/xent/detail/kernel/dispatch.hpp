@@ -87,10 +87,11 @@ struct StripOutcomeTable {
                    bool gradient, StripOutcomes<T, most>& outcomes);
 };
 template <class T>
-struct StripOutputTable {
+struct StripScaleTable {
   void (*scale)(T* kept, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const T* first, const T* second);
-  void (*multiples)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const T* max, const T* first,
-                    const T* second, T* out, std::ptrdiff_t out_stride);
+};
+template <class T>
+struct StripShiftTable {
   void (*shift)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const T* max, const T* log_sum,
                 T* out, std::ptrdiff_t out_stride);
 };
@@ -114,7 +115,14 @@ template <class T, bool careful>
 struct StripSumTable {
   void (*sums)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, Strip<T>& strip, T* kept,
                std::ptrdiff_t kept_stride);
+};
+
+/// For strips whose exponentials are taken twice.
+template <class T, bool careful>
+struct RereadTable {
   void (*running_sums)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, Strip<T>& strip);
+  void (*multiples)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const T* max, const T* first,
+                    const T* second, T* out, std::ptrdiff_t out_stride);
 };
 
 /// Float rows of at most so many classes, a strip of them, which a kernel takes from labels to losses, see label_strips.inl.

@@ -47,9 +47,13 @@ struct TableOf<StripOutcomeTable<T, most>, bytes> {
 };
 
 template <class T, int bytes>
-struct TableOf<StripOutputTable<T>, bytes> {
-  using K = StripKernels<T, bytes>;
-  static constexpr StripOutputTable<T> value{&K::scale, &K::multiples, &K::shift};
+struct TableOf<StripScaleTable<T>, bytes> {
+  static constexpr StripScaleTable<T> value{&StripKernels<T, bytes>::scale};
+};
+
+template <class T, int bytes>
+struct TableOf<StripShiftTable<T>, bytes> {
+  static constexpr StripShiftTable<T> value{&StripKernels<T, bytes>::shift};
 };
 
 template <class T, int bytes>
@@ -71,8 +75,13 @@ struct TableOf<LabelTable<Label>, bytes> {
 
 template <class T, bool careful, int bytes>
 struct TableOf<StripSumTable<T, careful>, bytes> {
-  using K = StripSums<T, bytes, careful>;
-  static constexpr StripSumTable<T, careful> value{&K::sums, &K::running_sums};
+  static constexpr StripSumTable<T, careful> value{&StripSums<T, bytes, careful>::sums};
+};
+
+template <class T, bool careful, int bytes>
+struct TableOf<RereadTable<T, careful>, bytes> {
+  static constexpr RereadTable<T, careful> value{&StripSums<T, bytes, careful>::running_sums,
+                                                 &StripKernels<T, bytes>::multiples};
 };
 
 template <class T, int bytes>
