@@ -45,6 +45,7 @@ struct FocalRule {
     return plain() ? Magnified::not_at_all : gamma <= V(3) ? Magnified::little : Magnified::much;
   }
   V power() const { return gamma; }
+  V smoothing() const { return V(0); }
   V z_loss_of(Index) const { return V(0); }
 
   RowOutcome<V> operator()(const RowFacts<V>& row, Index, const V& cross_entropy) const {

@@ -24,6 +24,7 @@ struct ZLossRule {
   bool plain() const { return z_loss == V(0); }
   Magnified magnifies() const { return Magnified::not_at_all; }
   V power() const { return V(0); }
+  V smoothing() const { return terms.smoothing(); }
   V z_loss_of(Index i) const { return terms.sample_weight(i) * z_loss; }
 
   RowOutcome<V> operator()(const RowFacts<V>& row, Index i, const V& cross_entropy) const {

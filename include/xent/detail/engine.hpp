@@ -245,6 +245,18 @@ void dense_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
   }
 }
 
+/// Whether the kernels of strips know the smoothed labels; all others are dense.
+template <bool keeps, class Logits, class Gradient, class Terms, class Rule>
+bool smoothed_in_strips(const Terms& terms, const Rule& rule, Index classes) {
+  if constexpr (is_sample<Logits>) {
+    return false;
+  } else {
+    using Work = StripWork<Logits, Gradient, keeps, Exponentials<float>>;
+    return way_of<Logits, float>(classes) == Way::strips && rule.plain() && terms.class_weights().empty() &&
+           Work::knows_smoothing(classes);
+  }
+}
+
 /// Every loss of the softmax family: sum_k b_k nll_k for each row, with b from `terms`, shaped by `rule`.
 /// `gradient` has the right shape by now, or is NoGradient. It may be the logits' own storage: z_k is read before g_k is
 /// written. Logits that are an expression are evaluated once, a few rows at a time.
@@ -297,7 +309,8 @@ auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, 
         if (rule.magnifies() == Magnified::much) return by_labels(Exponentials<double>());
         if (rule.magnifies() == Magnified::little) return by_labels(Exponentials<float, true>());
       }
-      if (!terms.smoothed()) return by_labels(Exponentials<float>());
+      if (!terms.smoothed() || smoothed_in_strips<with_gradient, Logits, Gradient>(terms, rule, classes))
+        return by_labels(Exponentials<float>());
     }
   }
   const auto& targets = targets_of(terms);

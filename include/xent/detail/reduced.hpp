@@ -18,10 +18,10 @@ namespace xent::detail {
 /// What a rule makes of losses by labels, for the kernels. z_loss has room for that of each row.
 template <class Rule>
 LossShape shape_of(const Rule& rule, Index begin, int rows, const int* label, double* z_loss) {
-  if (rule.plain()) return {};
-  if (rule.power() != 0) return {double(rule.power()), nullptr};
+  if (rule.plain()) return {0, nullptr, double(rule.smoothing())};
+  if (rule.power() != 0) return {double(rule.power()), nullptr, 0};
   for (int j = 0; j < rows; ++j) z_loss[j] = label[j] < 0 ? 0.0 : double(rule.z_loss_of(begin + j));
-  return {0, z_loss};
+  return {0, z_loss, 0};
 }
 
 /// At most so many rows that a work deals with together, with sums in T = Exps::T. What they say of floats is worked out by

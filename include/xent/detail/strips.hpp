@@ -29,6 +29,9 @@ class StripWork {
   StripWork(const Logits& logits, const Rows<Logits>& source, Out& out)
       : logits_(logits), source_(source), out_(out), classes_(class_count(logits)) {}
 
+  /// Whether find_losses knows smoothed labels without class weights.
+  static bool knows_smoothing(Index classes) { return by_label && !Exps::careful && classes <= most_strip_classes; }
+
   int most_rows() const { return rows_in_strip<!packs>(classes_); }
 
   void load(Index begin, int rows, Index) {
@@ -164,8 +167,16 @@ class StripWork {
     const LossShape shape = shape_of(rule, begin_, rows_, label, z_loss);
     T* const home = keeps ? kept_ : const_cast<T*>(z_);
     const Index home_stride = keeps ? kept_stride_ : stride_;
-    kernels<LabelStripTable<Exps::careful>>().losses(
-        {z_, stride_, int(classes_), label, weight, shape, 1 / divisor, loss, keeps, home, home_stride}, rows_);
+    const LabelStrip strip{z_,          stride_, int(classes_), label, weight,     shape,
+                           1 / divisor, loss,    keeps,         home,  home_stride};
+    if constexpr (Exps::careful) {
+      kernels<LabelStripTable<LabelsAs::carefully>>().losses(strip, rows_);
+    } else {
+      if constexpr (!Rule::may_magnify) {
+        if (shape.smoothing != 0) return kernels<LabelStripTable<LabelsAs::smoothed>>().losses(strip, rows_);
+      }
+      kernels<LabelStripTable<LabelsAs::plain>>().losses(strip, rows_);
+    }
   }
 
   /// Makes the kept exponentials, or those taken again where nothing was kept, multiples of the probabilities.

@@ -51,10 +51,12 @@ struct StripOutcomes {
 };
 
 /// What a loss makes of the plain cross-entropy by a label: (1 - p)^gamma times it, plus z_loss logsumexp^2, of which there is
-/// one for each row, or none.
+/// one for each row, or none. Or the label shares so much of its weight with all classes whose logits are not -inf, where
+/// the kernel knows smoothing.
 struct LossShape {
   double gamma = 0;
   const double* z_loss = nullptr;
+  double smoothing = 0;
 };
 
 /// The kernels for one contiguous row, see rows.inl. Kernels come in tables of what is used together: the others are not
@@ -151,7 +153,10 @@ struct LabelStrip {
     return rest;
   }
 };
-template <bool careful>
+/// Labels as they are, for losses that magnify the errors of the sums, or smoothed.
+enum class LabelsAs { plain, carefully, smoothed };
+
+template <LabelsAs as>
 struct LabelStripTable {
   void (*losses)(const LabelStrip& strip, int rows);
 };

@@ -62,9 +62,9 @@ struct TableOf<StripLabelTable<T>, bytes> {
   static constexpr StripLabelTable<T> value{&K::pick, &K::put};
 };
 
-template <bool careful, int bytes>
-struct TableOf<LabelStripTable<careful>, bytes> {
-  static constexpr LabelStripTable<careful> value{&LabelStripKernels<bytes, careful>::losses};
+template <LabelsAs as, int bytes>
+struct TableOf<LabelStripTable<as>, bytes> {
+  static constexpr LabelStripTable<as> value{&LabelStripKernels<bytes, as>::losses};
 };
 
 template <class Label, int bytes>

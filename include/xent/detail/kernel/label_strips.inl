@@ -5,27 +5,48 @@
 // Of few classes it is not the exponentials that take the time, but what comes before and after them. So as little as
 // possible is put down in between: what the sums say, for the losses, which are in double.
 
+inline constexpr float margin_grow = 16;
+
 /// The exponentials of a register of rows, one class after the other. One of the largest is held back: `top` in the end.
-template <int bytes, bool careful>
+template <int bytes, LabelsAs as>
 struct LabelPass {
   using K = ExpConstants<float>;
   using L = Lanes<float, bytes>;
   using Reg = typename L::Reg;
   using Bits = typename L::Bits;
   // What a tree's rounding loses stays lost. And 8 classes side by side are not faster than 4.
-  static constexpr int span = careful ? 1 : 4;
+  static constexpr int span = as == LabelsAs::carefully ? 1 : 4;
 
   RowExp<float, bytes> exp;
-  Reg top, top_lost, lost;  // with `careful`, what the rounding of the exponentials lost too
+  Reg top, top_lost, lost;  // carefully, what the rounding of the exponentials lost too
   Reg logit, own;           // the label's, its exponential if they are kept
   Bits classes_to_label;
   std::ptrdiff_t stride, kept_stride;
   bool keeps;
+  // Of smoothed labels: how many logits are not -inf, and the sum of their (max - z) / margin_grow, since max - z may be no float.
+  Reg max_over_grow, margin, unmasked;
+  Total<float, bytes> margins;
+
+  [[gnu::always_inline]] LabelPass(const LabelStrip& strip, Reg max)
+      : exp(max),
+        top(Reg{}),
+        top_lost(Reg{}),
+        lost(Reg{}),
+        logit(Reg{}),
+        own(Reg{}),
+        stride(strip.stride),
+        kept_stride(strip.kept_stride),
+        keeps(strip.keeps),
+        max_over_grow(max * (1 / margin_grow)),
+        margin(Reg{}),
+        unmasked(Reg{}) {
+    __builtin_memcpy(&classes_to_label, strip.label, sizeof(Bits));
+  }
 
   /// Adds all classes but that one.
   [[gnu::always_inline]] void add(const float* z, int classes, float* kept, Total<float, bytes>& total) {
     for (; classes >= span; classes -= span) total.add(take<span>(z, kept));
-    if constexpr (careful) {
+    if constexpr (as == LabelsAs::carefully) {
       total.add(lost);
     } else {
       Reg rest = Reg{};
@@ -41,6 +62,10 @@ struct LabelPass {
     const Reg total = tree<n>(z, kept);
     z += n * stride;
     kept += n * kept_stride;
+    if constexpr (as == LabelsAs::smoothed) {
+      margins.add(margin);
+      margin = Reg{};
+    }
     return total;
   }
 
@@ -52,13 +77,19 @@ struct LabelPass {
       classes_to_label -= 1;
       logit = here ? x : logit;
       Reg e;
-      if constexpr (careful) {
+      if constexpr (as == LabelsAs::carefully) {
         Reg low;
         e = exp(x, low);
         lost += top < e ? top_lost : low;
         top_lost = top > e ? top_lost : low;
       } else {
         e = exp(x);
+      }
+      if constexpr (as == LabelsAs::smoothed) {
+        const auto masked = x == -K::infinity;
+        margin += masked ? Reg{} : max_over_grow - x * (1 / margin_grow);
+        unmasked += masked ? Reg{} : L::set(1.0f);
+        e = masked ? Reg{} : e;
       }
       if (keeps) {
         own = here ? e : own;
@@ -88,9 +119,12 @@ struct LabelRows {
   alignas(64) float first[size];     // from exponentials to the gradient, see Factor
   alignas(64) float second[size];
   alignas(64) float at_label[size];  // the gradient there
+  alignas(64) double margins[size];  // for smoothing, see LabelPass
+  alignas(64) float unmasked[size];
+  alignas(64) float even[size];  // what all gradients are less
 };
 
-template <int bytes, bool careful>
+template <int bytes, LabelsAs as>
 struct LabelStripKernels {
   using K = ExpConstants<float>;
   using L = Lanes<float, bytes>;
@@ -142,24 +176,33 @@ struct LabelStripKernels {
   static void take(const LabelStrip& strip, int rows) {
     Rows own;
     for (int j = 0; j < rows; j += L::count) sum(strip.from(j), own, j);
-    for (int j = 0; j < rows; j += Wide::count) finish(strip, own, j);
+    for (int j = 0; j < rows; j += Wide::count) {
+      if constexpr (as == LabelsAs::smoothed) {
+        finish_smoothed(strip, own, j);
+      } else {
+        finish(strip, own, j);
+      }
+    }
     for (int j = 0; strip.keeps && j < rows; j += L::count) scale(strip.from(j), own, j);
   }
 
   [[gnu::always_inline]] static void sum(const LabelStrip& strip, Rows& rows, int j) {
     const Reg max = maximum(strip);
-    LabelPass<bytes, careful> pass{
-        RowExp<float, bytes>(max), Reg{},      Reg{}, Reg{}, Reg{}, Reg{}, load(strip.label), strip.stride,
-        strip.kept_stride,         strip.keeps};
+    LabelPass<bytes, as> pass(strip, max);
     Total<float, bytes> below, highest;
     pass.add(strip.z, strip.classes, strip.kept, below);
-    if constexpr (careful) {
+    if constexpr (as == LabelsAs::carefully) {
       highest.add(pass.top);
       highest.add(pass.top_lost);
     } else {
       Reg lost;
       highest.add(pass.exp(max, lost));
       highest.add(lost);
+    }
+    if constexpr (as == LabelsAs::smoothed) {
+      Wide::store(rows.margins + j, pass.margins.sum);
+      Wide::store(rows.margins + j + Wide::count, pass.margins.other);
+      L::store(rows.unmasked + j, pass.unmasked);
     }
     L::store(rows.max + j, max);
     L::store(rows.logit + j, pass.logit);
@@ -183,36 +226,68 @@ struct LabelStripKernels {
     return max;
   }
 
+  /// What is said of a register of doubles.
+  struct Facts {
+    D below, top, all, max, margin, log_sum, weight, own, others;
+
+    [[gnu::always_inline]] Facts(const LabelStrip& strip, const Rows& rows, int j)
+        : below(Wide::load(rows.below + j)),
+          top(Wide::load(rows.highest + j)),
+          all(below + top),
+          max(Wide::load_wider(rows.max + j)),
+          margin(max - Wide::load_wider(rows.logit + j)),  // the difference of two large floats may be no float
+          log_sum(ForFloat<bytes>::log1p_of_ratio(below, top)),
+          weight(strip.weight != nullptr ? Wide::load(strip.weight + j) : Wide::set(1.0)),
+          own(strip.shape.gamma != 0 ? top * ForFloat<bytes>::exp_of_minus(margin) : Wide::load_wider(rows.own + j)),
+          others(margin == 0.0 ? below : (below - own) + top) {}
+  };
+
   /// The losses, and what the gradient is made of.
   [[gnu::always_inline]] static void finish(const LabelStrip& strip, Rows& rows, int j) {
-    const D below = Wide::load(rows.below + j);
-    const D top = Wide::load(rows.highest + j);
-    const D all = below + top;
-    const D max = Wide::load_wider(rows.max + j);
-    const D margin = max - Wide::load_wider(rows.logit + j);  // the difference of two large floats may be no float
-    const D weight = strip.weight != nullptr ? Wide::load(strip.weight + j) : Wide::set(1.0);
-    LabelledRows<bytes> outcome(max, margin, ForFloat<bytes>::log1p_of_ratio(below, top), weight, strip.shape, j);
-    if (strip.keeps || strip.shape.gamma != 0) {
-      const D own =
-          strip.shape.gamma != 0 ? top * ForFloat<bytes>::exp_of_minus(margin) : Wide::load_wider(rows.own + j);
-      const D others = margin == 0.0 ? below : (below - own) + top;
-      if (strip.shape.gamma != 0) outcome.focus(margin, own, others, strip.shape.gamma);
-      const D share = strip.scale / (all * K::unlift);
+    const Facts row(strip, rows, j);
+    LabelledRows<bytes> outcome(row.max, row.margin, row.log_sum, row.weight, strip.shape, j);
+    if (strip.shape.gamma != 0) outcome.focus(row.margin, row.own, row.others, strip.shape.gamma);
+    Wide::store(strip.loss + j, outcome.loss + (row.all - row.all));  // NaN where the row is not regular
+    if (strip.keeps) {
+      const D share = strip.scale / (row.all * K::unlift);
       put_factor<float, bytes>(outcome.factor() * share, rows.first + j, rows.second + j);
-      Wide::store_narrower(rows.at_label + j, outcome.at_label(own * K::unlift, others * K::unlift) * share);
+      const D at_label = outcome.at_label(row.own * K::unlift, row.others * K::unlift) * share;
+      Wide::store_narrower(rows.at_label + j, at_label);
     }
-    Wide::store(strip.loss + j, outcome.loss + (all - all));  // NaN where the row is not regular
   }
 
-  /// Over the exponentials.
-  static void scale(const LabelStrip& strip, const Rows& rows, int j) {
+  /// The same of smoothed labels: b = 1 - s + even at the label, even = s / unmasked elsewhere, 0 where the logit is -inf.
+  [[gnu::always_inline]] static void finish_smoothed(const LabelStrip& strip, Rows& rows, int j) {
+    const Facts row(strip, rows, j);
+    const double kept = 1 - strip.shape.smoothing;
+    const D even = strip.shape.smoothing / Wide::load_wider(rows.unmasked + j);
+    const D margins = (kept == 0 ? D{} : kept * row.margin) + even * (Wide::load(rows.margins + j) * margin_grow);
+    const D loss = row.weight == 0.0 ? D{} : row.weight * (margins + row.log_sum);
+    Wide::store(strip.loss + j, loss + (row.all - row.all));
+    if (strip.keeps) {
+      const D scale = row.weight * strip.scale;
+      const D share = scale / (row.all * K::unlift);
+      const D b = row.own == 0.0 ? Wide::set(kept) : even + kept;
+      const D at_maximum = (strip.shape.smoothing - even) * row.own - b * row.others;  // a p - b without a difference
+      const D at_label = row.margin == 0.0 ? at_maximum : row.own - b * row.all;
+      put_factor<float, bytes>(share, rows.first + j, rows.second + j);
+      Wide::store_narrower(rows.even + j, scale * even);
+      Wide::store_narrower(rows.at_label + j, at_label * K::unlift * share);
+    }
+  }
+
+  /// Over the exponentials, which are 0 where the logit of a smoothed row is -inf.
+  [[gnu::always_inline]] static void scale(const LabelStrip& strip, const Rows& rows, int j) {
     const Bits label = load(strip.label);
     const Reg first = L::load(rows.first + j);
     const Reg second = L::load(rows.second + j);
     const Reg at_label = L::load(rows.at_label + j);
     for (int k = 0; k < strip.classes; ++k) {
       float* const to = strip.kept + k * strip.kept_stride;
-      L::store(to, label == std::uint32_t(k) ? at_label : times(L::load(to), first, second));
+      const Reg e = L::load(to);
+      Reg slope = times(e, first, second);
+      if constexpr (as == LabelsAs::smoothed) slope = e == 0.0f ? Reg{} : slope - L::load(rows.even + j);
+      L::store(to, label == std::uint32_t(k) ? at_label : slope);
     }
   }
 
