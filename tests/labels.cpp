@@ -9,8 +9,10 @@
 #include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
+#include <string>
 
 using namespace support;
 
@@ -48,6 +50,26 @@ TEMPLATE_TEST_CASE("absent rows may stand anywhere, whatever the type of the lab
                       xent::softmax_cross_entropy(logits, narrow, options)));
       for (Index i = 0; i < rows; ++i) CHECK((found.loss(i) == 0) == (labels(i) == 1 || weights(i) == 0));
     }
+}
+
+TEMPLATE_TEST_CASE("a label outside the classes is found wherever it stands, whatever its type", "[labels]",
+                   std::int16_t, std::int32_t, std::int64_t) {
+  using Limits = std::numeric_limits<TestType>;
+  Random random;
+  Rows<float> const logits = normal_rows<float>(random, 21, 4, 2);
+  for (TestType const bad : {TestType(-1), TestType(4), Limits::min(), Limits::max()}) {
+    for (Index i = 0; i < logits.rows(); ++i) {
+      Vector<TestType> labels = Vector<TestType>::Constant(logits.rows(), 3);
+      labels(i) = bad;
+      auto const name = "labels[" + std::to_string(i) + "] is " + std::to_string(bad);
+      CHECK(refuses<std::out_of_range>([&] { xent::softmax_cross_entropy(logits, labels); },
+                                       {name.c_str(), "1 label is"}));
+      CHECK(std::isfinite(xent::softmax_cross_entropy(logits, labels, {.ignore_index = bad})));
+      labels((i + 5) % labels.size()) = TestType(5);
+      CHECK(refuses<std::out_of_range>([&] { xent::softmax_cross_entropy(logits, labels, {.ignore_index = bad}); },
+                                       {"is 5", "1 label is"}));
+    }
+  }
 }
 
 TEST_CASE("bool labels name two classes", "[labels]") {

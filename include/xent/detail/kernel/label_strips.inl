@@ -5,8 +5,6 @@
 // Of few classes it is not the exponentials that take the time, but what comes before and after them. So as little as
 // possible is put down in between: what the sums say, for the losses, which are in double.
 
-inline constexpr float margin_grow = 16;
-
 /// The exponentials of a register of rows, one class after the other. One of the largest is held back: `top` in the end.
 template <int bytes, LabelsAs as>
 struct LabelPass {
@@ -16,6 +14,7 @@ struct LabelPass {
   using Bits = typename L::Bits;
   // What a tree's rounding loses stays lost. And 8 classes side by side are not faster than 4.
   static constexpr int span = as == LabelsAs::carefully ? 1 : 4;
+  static constexpr float shrink = 1 / static_cast<float>(dense_grow<float>);
 
   RowExp<float, bytes> exp;
   Reg top, top_lost, lost;  // carefully, what the rounding of the exponentials lost too
@@ -23,8 +22,8 @@ struct LabelPass {
   Bits classes_to_label;
   std::ptrdiff_t stride, kept_stride;
   bool keeps;
-  // Of smoothed labels: how many logits are not -inf, and the sum of their (max - z) / margin_grow, since max - z may be no float.
-  Reg max_over_grow, margin, unmasked;
+  // Of smoothed labels: how many logits are not -inf, and the sum of their margins max - z, each shrunk, see dense_grow.
+  Reg shrunk_max, margin, unmasked;
   Total<float, bytes> margins;
 
   [[gnu::always_inline]] LabelPass(const LabelStrip& strip, Reg max)
@@ -37,7 +36,7 @@ struct LabelPass {
         stride(strip.stride),
         kept_stride(strip.kept_stride),
         keeps(strip.keeps),
-        max_over_grow(max * (1 / margin_grow)),
+        shrunk_max(max * shrink),
         margin(Reg{}),
         unmasked(Reg{}) {
     __builtin_memcpy(&classes_to_label, strip.label, sizeof(Bits));
@@ -87,7 +86,7 @@ struct LabelPass {
       }
       if constexpr (as == LabelsAs::smoothed) {
         const auto masked = x == -K::infinity;
-        margin += masked ? Reg{} : max_over_grow - x * (1 / margin_grow);
+        margin += masked ? Reg{} : shrunk_max - x * shrink;
         unmasked += masked ? Reg{} : L::set(1.0f);
         e = masked ? Reg{} : e;
       }
@@ -95,7 +94,8 @@ struct LabelPass {
         own = here ? e : own;
         L::store(kept, e);
       }
-      const Reg lower = top < e ? top : e;  // e where it is NaN
+      // Compared twice, so that it takes two instructions and not three. Where e is NaN both are.
+      const Reg lower = top < e ? top : e;
       top = L::larger(top, e);
       return lower;
     } else {
@@ -121,7 +121,7 @@ struct LabelRows {
   alignas(64) float at_label[size];  // the gradient there
   alignas(64) double margins[size];  // for smoothing, see LabelPass
   alignas(64) float unmasked[size];
-  alignas(64) float even[size];  // what all gradients are less
+  alignas(64) float even[size];  // what is taken off all gradients
 };
 
 template <int bytes, LabelsAs as>
@@ -226,23 +226,23 @@ struct LabelStripKernels {
     return max;
   }
 
-  /// What is said of a register of doubles.
+  /// What the sums say of as many rows as a register has doubles.
   struct Facts {
     D below, top, all, max, margin, log_sum, weight, own, others;
 
-    [[gnu::always_inline]] Facts(const LabelStrip& strip, const Rows& rows, int j)
-        : below(Wide::load(rows.below + j)),
-          top(Wide::load(rows.highest + j)),
+    [[gnu::always_inline]] Facts(const LabelStrip& strip, const Rows& sums, int j)
+        : below(Wide::load(sums.below + j)),
+          top(Wide::load(sums.highest + j)),
           all(below + top),
-          max(Wide::load_wider(rows.max + j)),
-          margin(max - Wide::load_wider(rows.logit + j)),  // the difference of two large floats may be no float
+          max(Wide::load_wider(sums.max + j)),
+          margin(max - Wide::load_wider(sums.logit + j)),  // the difference of two large floats may be no float
           log_sum(ForFloat<bytes>::log1p_of_ratio(below, top)),
           weight(strip.weight != nullptr ? Wide::load(strip.weight + j) : Wide::set(1.0)),
-          own(strip.shape.gamma != 0 ? top * ForFloat<bytes>::exp_of_minus(margin) : Wide::load_wider(rows.own + j)),
+          own(strip.shape.gamma != 0 ? top * ForFloat<bytes>::exp_of_minus(margin) : Wide::load_wider(sums.own + j)),
           others(margin == 0.0 ? below : (below - own) + top) {}
   };
 
-  /// The losses, and what the gradient is made of.
+  /// Their losses, and what their gradients are made of.
   [[gnu::always_inline]] static void finish(const LabelStrip& strip, Rows& rows, int j) {
     const Facts row(strip, rows, j);
     LabelledRows<bytes> outcome(row.max, row.margin, row.log_sum, row.weight, strip.shape, j);
@@ -261,7 +261,7 @@ struct LabelStripKernels {
     const Facts row(strip, rows, j);
     const double kept = 1 - strip.shape.smoothing;
     const D even = strip.shape.smoothing / Wide::load_wider(rows.unmasked + j);
-    const D margins = (kept == 0 ? D{} : kept * row.margin) + even * (Wide::load(rows.margins + j) * margin_grow);
+    const D margins = (kept == 0 ? D{} : kept * row.margin) + even * (Wide::load(rows.margins + j) * dense_grow<float>);
     const D loss = row.weight == 0.0 ? D{} : row.weight * (margins + row.log_sum);
     Wide::store(strip.loss + j, loss + (row.all - row.all));
     if (strip.keeps) {
