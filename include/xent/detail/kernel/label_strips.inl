@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// xent/detail/kernel/label_strips.inl - strips of float rows, from their labels to losses and gradients, once for each
-// instruction set.
+// xent/detail/kernel/label_strips.inl - float rows from their labels to losses and gradients, once for each set.
 //
 // Of few classes it is not the exponentials that take the time, but what comes before and after them. So as little as
 // possible is put down in between: what the sums say, for the losses, which are in double.
