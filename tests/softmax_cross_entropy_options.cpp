@@ -90,20 +90,45 @@ TEMPLATE_LIST_TEST_CASE("smoothing from none to all of the target", "[options]",
 
 TEMPLATE_LIST_TEST_CASE("smoothing gives nothing to masked classes", "[options]", Reals32And64) {
   Random random;
-  for (Index cols : {3, 12, 70}) {
+  for (auto [cols, smoothing, weighted] : {std::tuple(3, 0.2, true),
+                                           {12, 0.2, true},
+                                           {70, 0.2, true},
+                                           {3, 0.2, false},
+                                           {70, 0.2, false},
+                                           {3, 1.0, false},
+                                           {12, 1.0, true},
+                                           {70, 1.0, false},
+                                           {300, 1.0, false}}) {
+    INFO(cols << " classes, smoothing " << smoothing);
     auto [logits, labels] = batch<TestType>(random, 6, cols);
     for (Index i = 0; i < 6; ++i)
       for (Index k = 0; k < cols; ++k)
         if (k != labels(i) && random.chance(0.5)) logits(i, k) = -infinity<TestType>();
+    if (smoothing == 1) {  // then the label's own logit is not looked at
+      logits(2, (labels(2) + 1) % cols) = 0;
+      logits(2, labels(2)) = -infinity<TestType>();
+    }
     Setup<TestType> setup;
-    setup.label_smoothing = TestType(0.2);
-    setup.class_weights = positive_weights<TestType>(random, cols);
+    setup.label_smoothing = static_cast<TestType>(smoothing);
+    if (weighted) setup.class_weights = positive_weights<TestType>(random, cols);
     check_both_orders(logits, labels, setup);
     auto const [loss, gradient] = xent::softmax_cross_entropy_with_gradient(logits, labels, setup.softmax());
     CHECK(std::isfinite(loss));
     for (Index i = 0; i < 6; ++i)
       for (Index k = 0; k < cols; ++k)
         if (logits(i, k) == -infinity<TestType>()) CHECK(gradient(i, k) == 0);
+  }
+}
+
+TEMPLATE_LIST_TEST_CASE("smoothed labels of logits further apart than any number", "[options][edges]", Reals32And64) {
+  TestType const far = TestType(0.75) * std::numeric_limits<TestType>::max();
+  for (Index cols : {2, 3, 40, 300}) {
+    Rows<TestType> logits = Rows<TestType>::Zero(3, cols);
+    logits.col(0).setConstant(far);
+    logits.col(1).setConstant(-far);
+    Setup<TestType> setup;
+    setup.label_smoothing = TestType(0.25);
+    check_both_orders(logits, Labels(Labels::Zero(3)), setup);
   }
 }
 
