@@ -84,7 +84,7 @@ struct LabelPass {
         e = exp(x);
       }
       if constexpr (as == LabelsAs::smoothed) {
-        const auto masked = x == -K::infinity;
+        const auto masked = reinterpret_cast<Bits>(x) == 0xFF800000u;  // -inf; -ffast-math knows none
         margin += masked ? Reg{} : shrunk_max - x * shrink;
         unmasked += masked ? Reg{} : L::set(1.0f);
         e = masked ? Reg{} : e;

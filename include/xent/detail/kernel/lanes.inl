@@ -305,7 +305,8 @@ struct ForFloat {
     using Bits = typename L::Bits;
     const auto bits = reinterpret_cast<Bits>(x + 1.0);
     const Bits biased = (bits + (0x3FF0000000000000u - 0x3FE6A09E667F3BCDu)) >> 52;
-    const Reg k = reinterpret_cast<Reg>(biased | 0x4330000000000000u) - (0x1p52 + 1023.0);
+    Reg k = reinterpret_cast<Reg>(biased | 0x4330000000000000u) - (0x1p52 + 1023.0);
+    hide(k);
     const Reg mantissa = reinterpret_cast<Reg>(bits - ((biased - 1023u) << 52));
     const Reg above = k == 0.0 ? x : mantissa - 1.0;
     const Reg f = above / (above + 2.0);
@@ -318,7 +319,8 @@ struct ForFloat {
     using Bits = typename L::Bits;
     const Bits power = (reinterpret_cast<Bits>(x + y) - reinterpret_cast<Bits>(y) + (std::uint64_t(1) << 51)) >> 52;
     const Reg unit = reinterpret_cast<Reg>(0x3FF0000000000000u - (power << 52));
-    const Reg k = reinterpret_cast<Reg>(power | 0x4330000000000000u) - 0x1p52;
+    Reg k = reinterpret_cast<Reg>(power | 0x4330000000000000u) - 0x1p52;
+    hide(k);
     const Reg part = x * unit;
     const Reg f = (part - y * (1.0 - unit)) / (part + y * (unit + 1.0));
     return k * 0.693147180559945309417 + f * L::polynomial(K::atanh, f * f);
