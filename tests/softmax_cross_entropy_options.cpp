@@ -56,6 +56,17 @@ Batch<Scalar> batch(Random& random, Index rows, Index cols, double scale = 3) {
   return {normal_rows<Scalar>(random, rows, cols, scale), random_labels(random, rows, cols)};
 }
 
+/// Truth is labels or targets.
+template <class Logits, class Truth>
+void check_without_options(Logits const& logits, Truth const& truth) {
+  xent::SoftmaxCrossEntropyOptions<typename Logits::Scalar> const untouched;
+  CHECK(identical(xent::softmax_cross_entropy(logits, truth), xent::softmax_cross_entropy(logits, truth, untouched)));
+  auto const without = xent::softmax_cross_entropy_with_gradient(logits, truth);
+  auto const with = xent::softmax_cross_entropy_with_gradient(logits, truth, untouched);
+  CHECK(identical(without.loss, with.loss));
+  CHECK(identical(without.gradient, with.gradient));
+}
+
 }  // namespace
 
 TEMPLATE_LIST_TEST_CASE("any mixture of options follows the formula", "[options]", Reals32And64) {
@@ -217,6 +228,20 @@ TEMPLATE_LIST_TEST_CASE("sample weights are repetitions of rows", "[options]", R
   Vector<TestType> const weights = Vector<TestType>::LinSpaced(3, 1, 3);
   CHECK(close(xent::softmax_cross_entropy(logits, labels, {.sample_weights = weights}),
               xent::softmax_cross_entropy(repeated, repeated_labels), 4));
+}
+
+TEMPLATE_LIST_TEST_CASE("a call without options has the bits of one with options left as they are", "[options]",
+                        Reals32And64) {
+  Random random;
+  for (Index const classes : {1, 2, 3, 10, 100, 300, 1200}) {
+    CAPTURE(classes);
+    auto const [logits, labels] = batch<TestType>(random, 37, classes);
+    Rows<TestType> const targets = distributions<TestType>(random, 37, classes, 1, 0.2);
+    check_without_options(logits, labels);
+    check_without_options(logits, targets);
+    check_without_options(Cols<TestType>(logits), labels);
+    check_without_options(Cols<TestType>(logits), Cols<TestType>(targets));
+  }
 }
 
 TEMPLATE_LIST_TEST_CASE("weights of 1 are no weights", "[options]", Reals32And64) {

@@ -21,10 +21,10 @@ namespace xent {
 namespace detail {
 
 /// The terms of the label, but the mean is over the sample weights alone.
-template <class V, class Labels, class Scalar>
-class FocalTerms : public LabelTerms<V, Labels, Scalar> {
+template <class V, class Labels, class Options>
+class FocalTerms : public LabelTerms<V, Labels, Options> {
  public:
-  using LabelTerms<V, Labels, Scalar>::LabelTerms;
+  using LabelTerms<V, Labels, Options>::LabelTerms;
   V share(Index i) const { return this->sample_weight(i); }
   void shares(Index first, int count, V* share) const {
     for (int j = 0; j < count; ++j) share[j] = this->absent(first + j) ? V(0) : this->share(first + j);
@@ -33,10 +33,11 @@ class FocalTerms : public LabelTerms<V, Labels, Scalar> {
 
 /// With q = 1 - p_y the loss is q^gamma nll, its gradient f (p_k - [k = y]) with f = q^gamma (1 + gamma p_y nll / q):
 /// the plain gradient scaled, since nll / q tends to 1 where q vanishes.
-template <class V, class Terms>
-struct FocalRule {
-  const Terms& terms;
+template <class V>
+struct FocalRule : PlainRule<V> {
   V gamma;
+
+  explicit FocalRule(const V& focus) : gamma(focus) {}
 
   static constexpr bool may_magnify = true;
   bool plain() const { return gamma == V(0); }
@@ -45,8 +46,6 @@ struct FocalRule {
     return plain() ? Magnified::not_at_all : gamma <= V(3) ? Magnified::little : Magnified::much;
   }
   V power() const { return gamma; }
-  V smoothing() const { return V(0); }
-  V z_loss_of(Index) const { return V(0); }
 
   RowOutcome<V> operator()(const RowFacts<V>& row, Index, const V& cross_entropy) const {
     if (plain()) return {cross_entropy};
@@ -62,10 +61,8 @@ template <Reduction R, class W, class Logits, class Labels, class Gradient, clas
 auto softmax_focal_losses(const Logits& logits, const Labels& labels, Gradient& gradient,
                           const SoftmaxFocalLossOptions<Scalar>& options) {
   using V = WideOf<Logits>;
-  const FocalTerms<V, Labels, Scalar> terms(labels, options.ignore_index, options.class_weights,
-                                            options.sample_weights);
-  const FocalRule<V, decltype(terms)> rule{terms, V(widen(options.gamma))};
-  return softmax_losses<R, W>(logits, terms, rule, gradient);
+  const FocalTerms<V, Labels, SoftmaxFocalLossOptions<Scalar>> terms(labels, options);
+  return softmax_losses<R, W>(logits, terms, FocalRule<V>(V(widen(options.gamma))), gradient);
 }
 
 template <Reduction R, class Logits, class Labels, class Gradient, class Scalar>

@@ -28,8 +28,7 @@ auto nll_loss(const char* function, const LogProbs& log_probs, const Labels& lab
   check_labels(function, labels, classes, options.ignore_index);
   prepare_gradient(function, gradient, log_probs);
 
-  const LabelTerms<V, Labels, Scalar> terms(labels, options.ignore_index, options.class_weights,
-                                            options.sample_weights);
+  const LabelTerms<V, Labels, NllLossOptions<Scalar>> terms(labels, options);
   const Coefficients<LogProbs> value(log_probs);
   const auto clear = [&](Index i) {
     if constexpr (!std::is_same_v<Gradient, NoGradient>) fill(cells<sample>(gradient).row(i), V(0));

@@ -35,6 +35,7 @@ class WeightVector {
   bool empty() const { return values_.size() == 0; }
   Eigen::Index size() const { return values_.size(); }
   const Scalar& operator[](Eigen::Index i) const { return values_[i]; }
+  const Scalar* data() const { return empty() ? nullptr : values_.data(); }  ///< null where there are none
 
  private:
   Eigen::Array<Scalar, Eigen::Dynamic, 1> values_;

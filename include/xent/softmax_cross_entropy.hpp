@@ -16,14 +16,14 @@ namespace detail {
 
 /// The plain loss, and z_loss * logsumexp^2 on top.
 template <class V, class Terms>
-struct ZLossRule {
+struct ZLossRule : PlainRule<V> {
   const Terms& terms;
   V z_loss;
 
-  static constexpr bool may_magnify = false;
+  ZLossRule(const Terms& all, const V& factor) : terms(all), z_loss(factor) {}
+
+  static constexpr bool may_smooth = true;
   bool plain() const { return z_loss == V(0); }
-  Magnified magnifies() const { return Magnified::not_at_all; }
-  V power() const { return V(0); }
   V smoothing() const { return terms.smoothing(); }
   V z_loss_of(Index i) const { return terms.sample_weight(i) * z_loss; }
 
@@ -34,14 +34,21 @@ struct ZLossRule {
   }
 };
 
-template <class Logits, class Target, class Scalar>
-void check_softmax_arguments(const char* function, const Logits& logits, const Target& target,
-                             const SoftmaxCrossEntropyOptions<Scalar>& options) {
-  check_classes(function, logits);
+template <class Logits, class Scalar>
+void check_options(const char*, const Logits&, const NoOptions<Scalar>&) {}
+
+template <class Logits, class Scalar>
+void check_options(const char* function, const Logits& logits, const SoftmaxCrossEntropyOptions<Scalar>& options) {
   check_unit_interval(function, "label_smoothing", options.label_smoothing);
   check_class_weights(function, options.class_weights, class_count(logits));
   check_sample_weights(function, options.sample_weights, row_count(logits));
   check_not_negative(function, "z_loss", options.z_loss);
+}
+
+template <class Logits, class Target, class Options>
+void check_softmax_arguments(const char* function, const Logits& logits, const Target& target, const Options& options) {
+  check_classes(function, logits);
+  check_options(function, logits, options);
   if constexpr (LabelsFor<Target, Logits>) {
     check_label_count(function, target, row_count(logits));
     check_labels(function, target, class_count(logits), options.ignore_index);
@@ -50,28 +57,30 @@ void check_softmax_arguments(const char* function, const Logits& logits, const T
   }
 }
 
-template <class V, class Logits, class Target, class Scalar>
-auto softmax_terms(const Target& target, const SoftmaxCrossEntropyOptions<Scalar>& options) {
+template <class V, class Logits, class Target, class Options>
+auto softmax_terms(const Target& target, const Options& options) {
   if constexpr (LabelsFor<Target, Logits>) {
-    return LabelTerms<V, Target, Scalar>(target, options.ignore_index, options.class_weights, options.sample_weights,
-                                         options.label_smoothing);
+    return LabelTerms<V, Target, Options>(target, options);
   } else {
-    return TargetTerms<V, Target, is_sample<Logits>, Scalar>(target, options.class_weights, options.sample_weights,
-                                                             options.label_smoothing);
+    return TargetTerms<V, Target, is_sample<Logits>, Options>(target, options);
   }
 }
 
-template <Reduction R, class Logits, class Target, class Gradient, class Scalar>
+template <Reduction R, class Logits, class Target, class Gradient, class Options>
 auto softmax_cross_entropy(const char* function, const Logits& logits, const Target& target, Gradient& gradient,
-                           const SoftmaxCrossEntropyOptions<Scalar>& options) {
+                           const Options& options) {
   using V = WideOf<Logits>;
   check_softmax_arguments(function, logits, target, options);
   prepare_gradient(function, gradient, logits);
   const auto terms = softmax_terms<V, Logits>(target, options);
-  const ZLossRule<V, decltype(terms)> rule{terms, V(widen(options.z_loss))};
-  // logsumexp is ill conditioned near 0, so where it enters the loss its exponentials are taken a step wider.
-  if (options.z_loss != Scalar(0)) return softmax_losses<R, V>(logits, terms, rule, gradient);
-  return softmax_losses<R, WorkOf<Logits>>(logits, terms, rule, gradient);
+  if constexpr (std::is_same_v<Options, NoOptions<ResultScalar<Logits>>>) {
+    return softmax_losses<R, WorkOf<Logits>>(logits, terms, PlainRule<V>(), gradient);
+  } else {
+    const ZLossRule rule(terms, V(widen(options.z_loss)));
+    // logsumexp is ill conditioned near 0, so where it enters the loss its exponentials are taken a step wider.
+    if (!rule.plain()) return softmax_losses<R, V>(logits, terms, rule, gradient);
+    return softmax_losses<R, WorkOf<Logits>>(logits, terms, rule, gradient);
+  }
 }
 
 }  // namespace detail
@@ -101,16 +110,25 @@ auto softmax_cross_entropy(const char* function, const Logits& logits, const Tar
 ///     Eigen::ArrayXf each = xent::softmax_cross_entropy<xent::Reduction::none>(logits, targets);
 template <Reduction R = Reduction::mean, RealArray Logits, LabelsFor<Logits> Labels>
 auto softmax_cross_entropy(const Logits& logits, const Labels& labels,
-                           const SoftmaxCrossEntropyOptions<ResultScalar<Logits>>& options = {}) {
+                           const SoftmaxCrossEntropyOptions<ResultScalar<Logits>>& options) {
   detail::NoGradient none;
   return detail::softmax_cross_entropy<R>("softmax_cross_entropy", logits, labels, none, options);
 }
 
 template <Reduction R = Reduction::mean, RealArray Logits, TargetsFor<Logits> Targets>
 auto softmax_cross_entropy(const Logits& logits, const Targets& targets,
-                           const SoftmaxCrossEntropyOptions<ResultScalar<Logits>>& options = {}) {
+                           const SoftmaxCrossEntropyOptions<ResultScalar<Logits>>& options) {
   detail::NoGradient none;
   return detail::softmax_cross_entropy<R>("softmax_cross_entropy", logits, targets, none, options);
+}
+
+/// Without options, to the same bits. What only they need is not compiled: half of the kernels.
+template <Reduction R = Reduction::mean, RealArray Logits, class Truth>
+  requires LabelsFor<Truth, Logits> || TargetsFor<Truth, Logits>
+auto softmax_cross_entropy(const Logits& logits, const Truth& labels_or_targets) {
+  detail::NoGradient none;
+  return detail::softmax_cross_entropy<R>("softmax_cross_entropy", logits, labels_or_targets, none,
+                                          detail::NoOptions<ResultScalar<Logits>>());
 }
 
 /// The same loss; writes its derivative with respect to the logits into `gradient`.
@@ -130,14 +148,22 @@ auto softmax_cross_entropy(const Logits& logits, const Targets& targets,
 ///     float loss = xent::softmax_cross_entropy_with_gradient(logits, labels, gradient);
 template <Reduction R = Reduction::mean, RealArray Logits, LabelsFor<Logits> Labels, WritableArray<Logits> Gradient>
 auto softmax_cross_entropy_with_gradient(const Logits& logits, const Labels& labels, Gradient&& gradient,
-                                         const SoftmaxCrossEntropyOptions<ResultScalar<Logits>>& options = {}) {
+                                         const SoftmaxCrossEntropyOptions<ResultScalar<Logits>>& options) {
   return detail::softmax_cross_entropy<R>("softmax_cross_entropy_with_gradient", logits, labels, gradient, options);
 }
 
 template <Reduction R = Reduction::mean, RealArray Logits, TargetsFor<Logits> Targets, WritableArray<Logits> Gradient>
 auto softmax_cross_entropy_with_gradient(const Logits& logits, const Targets& targets, Gradient&& gradient,
-                                         const SoftmaxCrossEntropyOptions<ResultScalar<Logits>>& options = {}) {
+                                         const SoftmaxCrossEntropyOptions<ResultScalar<Logits>>& options) {
   return detail::softmax_cross_entropy<R>("softmax_cross_entropy_with_gradient", logits, targets, gradient, options);
+}
+
+/// Without options, as above.
+template <Reduction R = Reduction::mean, RealArray Logits, class Truth, WritableArray<Logits> Gradient>
+  requires LabelsFor<Truth, Logits> || TargetsFor<Truth, Logits>
+auto softmax_cross_entropy_with_gradient(const Logits& logits, const Truth& labels_or_targets, Gradient&& gradient) {
+  return detail::softmax_cross_entropy<R>("softmax_cross_entropy_with_gradient", logits, labels_or_targets, gradient,
+                                          detail::NoOptions<ResultScalar<Logits>>());
 }
 
 /// The same with a new array for the gradient.
@@ -145,7 +171,7 @@ auto softmax_cross_entropy_with_gradient(const Logits& logits, const Targets& ta
 ///     auto [loss, gradient] = xent::softmax_cross_entropy_with_gradient(logits, labels);
 template <Reduction R = Reduction::mean, RealArray Logits, LabelsFor<Logits> Labels>
 auto softmax_cross_entropy_with_gradient(const Logits& logits, const Labels& labels,
-                                         const SoftmaxCrossEntropyOptions<ResultScalar<Logits>>& options = {}) {
+                                         const SoftmaxCrossEntropyOptions<ResultScalar<Logits>>& options) {
   return detail::with_new_gradient(logits, [&](auto& gradient) {
     return softmax_cross_entropy_with_gradient<R>(logits, labels, gradient, options);
   });
@@ -153,9 +179,17 @@ auto softmax_cross_entropy_with_gradient(const Logits& logits, const Labels& lab
 
 template <Reduction R = Reduction::mean, RealArray Logits, TargetsFor<Logits> Targets>
 auto softmax_cross_entropy_with_gradient(const Logits& logits, const Targets& targets,
-                                         const SoftmaxCrossEntropyOptions<ResultScalar<Logits>>& options = {}) {
+                                         const SoftmaxCrossEntropyOptions<ResultScalar<Logits>>& options) {
   return detail::with_new_gradient(logits, [&](auto& gradient) {
     return softmax_cross_entropy_with_gradient<R>(logits, targets, gradient, options);
+  });
+}
+
+template <Reduction R = Reduction::mean, RealArray Logits, class Truth>
+  requires LabelsFor<Truth, Logits> || TargetsFor<Truth, Logits>
+auto softmax_cross_entropy_with_gradient(const Logits& logits, const Truth& labels_or_targets) {
+  return detail::with_new_gradient(logits, [&](auto& gradient) {
+    return softmax_cross_entropy_with_gradient<R>(logits, labels_or_targets, gradient);
   });
 }
 

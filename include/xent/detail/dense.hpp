@@ -34,8 +34,8 @@ class DenseSource {
       if constexpr (ContiguousRows<T> && !is_sample<T>) {
         const auto all = cells<false>(x_);
         if (class_stride > 1) {
-          kernels<TileTable<Kernel>>().gather(all.row(begin).data, all.row_stride, int(classes_), rows, scratch_,
-                                              class_stride, out);
+          kernels<GatherTable<Kernel>>().gather(all.row(begin).data, all.row_stride, int(classes_), rows, scratch_,
+                                                class_stride, out);
           return;
         }
       }
@@ -132,8 +132,9 @@ void find_dense_outcomes(DenseStrip<double, most>& s, int rows, const DenseTerms
 }
 
 /// The rows of `logits`, one after the other or a strip of them, through the passes of dense.inl. `out` gets the gradient, or is
-/// NoGradient. The exponentials are kept where the gradient will be: in its rows, or in the copy of the logits.
-template <class Logits, class Targets, class Reader, class Out, bool strips, bool copies>
+/// NoGradient. The exponentials are kept where the gradient will be: in its rows, or in the copy of the logits. Without `optional`
+/// the coefficients are the targets themselves.
+template <class Logits, class Targets, class Reader, class Out, bool strips, bool copies, bool optional>
 class DenseWork {
  public:
   using T = KernelScalar<Logits>;
@@ -144,12 +145,11 @@ class DenseWork {
 
   DenseWork(const Logits& logits, const Rows<Logits>& logit_rows, const Targets& targets, const Reader& reader,
             const T* class_weights, Out& out)
-      : kernels_(kernels<DenseTable<T, !strips, simple>>()),
-        logits_(logits, logit_rows),
+      : logits_(logits, logit_rows),
         targets_(targets, reader),
         out_(out),
         rows_{nullptr, 0, nullptr, 0, class_weights, nullptr, 0, class_count(logits), 0},
-        simple_(false) {}
+        simple_(!optional) {}
 
   int most_rows() const {
     if (!strips) return writes || copies ? 1 : wide_rows;  // see RowWork
@@ -183,7 +183,7 @@ class DenseWork {
   /// The logits of the labels, which are negative where there is none.
   void pick(const int* label) {
     if constexpr (strips) {
-      kernels<StripLabelTable<T>>().pick(rows_.z, rows_.z_stride, rows_.classes, rows_.rows, label, strip_.logit);
+      kernels<StripPickTable<T>>().pick(rows_.z, rows_.z_stride, rows_.classes, rows_.rows, label, strip_.logit);
     } else {
       for (int j = 0; j < rows_.rows; ++j) strip_.logit[j] = label[j] < 0 ? T(0) : logits_.row(j)[label[j]];
     }
@@ -191,7 +191,7 @@ class DenseWork {
 
   /// What the coefficients are made of, see DenseCoefficients. After this the logits may be gone.
   void sum(T kept, T smoothing) {
-    simple_ = rows_.w == nullptr && (simple == Blend::even || smoothing == T(0));
+    if constexpr (optional) simple_ = rows_.w == nullptr && (simple == Blend::even || smoothing == T(0));
     if constexpr (strips) {
       sum_rows(0, rows_.rows, kept, smoothing);
     } else {
@@ -222,11 +222,9 @@ class DenseWork {
 
   /// Writes the gradient of all rows; class label[j] of row j, where it is not negative, gets what is its own instead.
   void write_gradient(const int* label) {
-    const auto& output = kernels<DenseGradientTable<T, !strips, simple>>();
-    (simple_ ? output.simple_gradient : output.gradient)(rows_, strip_, 0);
+    with_blend([&]<Blend blend>() { kernels<DenseGradientTable<T, !strips, blend>>().gradient(rows_, strip_, 0); });
     if constexpr (strips) {
-      kernels<StripLabelTable<T>>().put(strip_.at_label, rows_.classes, rows_.rows, label, rows_.kept,
-                                        rows_.kept_stride);
+      kernels<StripPutTable<T>>().put(strip_.at_label, rows_.classes, rows_.rows, label, rows_.kept, rows_.kept_stride);
     } else if (*label >= 0) {
       rows_.kept[*label * rows_.kept_stride] = strip_.at_label[0];
     }
@@ -234,10 +232,19 @@ class DenseWork {
   }
 
  private:
+  /// Calls pass<blend>(): kernels for simple coefficients are for one blend alone.
+  template <class Pass>
+  void with_blend(const Pass& pass) {
+    if constexpr (optional) {
+      if (!simple_) return pass.template operator()<Blend::any>();
+    }
+    pass.template operator()<simple>();
+  }
+
   void copy_out() {
     if constexpr (strips && WrittenByRows<Logits, Out, T>) {
-      kernels<TileTable<T>>().scatter(logits_.scratch(), logits_.stride(), int(rows_.classes), rows_.rows,
-                                      out_row(0).data, cells<false>(out_).row_stride);
+      kernels<ScatterTable<T>>().scatter(logits_.scratch(), logits_.stride(), int(rows_.classes), rows_.rows,
+                                         out_row(0).data, cells<false>(out_).row_stride);
     } else {
       for (int j = 0; j < rows_.rows; ++j) unpack(logits_.scratch() + j, logits_.stride(), out_row(j));
     }
@@ -248,15 +255,16 @@ class DenseWork {
   /// The rows [begin, end) of those loaded, which the kernels take at once.
   void sum_rows(int begin, int end, T kept, T smoothing) {
     const bool counts = smoothing != T(0) && !simple_;
-    if (counts) kernels_.count(rows_, strip_, begin);
+    if constexpr (optional) {
+      if (counts) kernels<DenseCountTable<T, !strips>>().count(rows_, strip_, begin);
+    }
     for (int j = begin; j < end; ++j) {
       strip_.kept[j] = kept;
       strip_.even[j] = counts ? smoothing / strip_.unmasked[j] : T(0);
     }
-    (simple_ ? kernels_.simple_sums : kernels_.sums)(rows_, strip_, begin);
+    with_blend([&]<Blend blend>() { kernels<DenseSumTable<T, !strips, blend>>().sums(rows_, strip_, begin); });
   }
 
-  const DenseTable<T, !strips, simple>& kernels_;
   DenseSource<Logits, Rows<Logits>, copies> logits_;
   DenseSource<Targets, Reader, copies> targets_;
   Out& out_;
@@ -301,19 +309,19 @@ Way dense_way_of(Index classes) {
 }
 
 /// Calls use(work) with what takes the rows the given way, or portable().
-template <class Logits, class Targets, class Reader, class Out, class Use, class Portable>
+template <bool optional, class Logits, class Targets, class Reader, class Out, class Use, class Portable>
 void with_dense_work(Way way, const Logits& logits, const Rows<Logits>& rows, const Targets& targets,
                      const Reader& reader, const KernelScalar<Logits>* class_weights, Out& out, const Use& use,
                      const Portable& portable) {
   if (way == Way::strips) {
     if constexpr (!is_sample<Logits>) {
-      DenseWork<Logits, Targets, Reader, Out, true, !columns_in_place<Logits, Targets, Out>> work(
+      DenseWork<Logits, Targets, Reader, Out, true, !columns_in_place<Logits, Targets, Out>, optional> work(
           logits, rows, targets, reader, class_weights, out);
       use(work);
     }
   } else if (way == Way::rows) {
     if constexpr (!columns_in_place<Logits, Targets, Out>) {
-      DenseWork<Logits, Targets, Reader, Out, false, !rows_in_place<Logits, Targets, Out>> work(
+      DenseWork<Logits, Targets, Reader, Out, false, !rows_in_place<Logits, Targets, Out>, optional> work(
           logits, rows, targets, reader, class_weights, out);
       use(work);
     }

@@ -245,90 +245,139 @@ void dense_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
   }
 }
 
-/// Whether the kernels of strips know the smoothed labels; all others are dense.
-template <bool keeps, class Logits, class Gradient, class Terms, class Rule>
-bool smoothed_in_strips(const Terms& terms, const Rule& rule, Index classes) {
-  if constexpr (is_sample<Logits>) {
-    return false;
-  } else {
-    using Work = StripWork<Logits, Gradient, keeps, Exponentials<float>>;
-    return way_of<Logits, float>(classes) == Way::strips && rule.plain() && terms.class_weights().empty() &&
-           Work::knows_smoothing(classes);
-  }
-}
-
 /// Every loss of the softmax family: sum_k b_k nll_k for each row, with b from `terms`, shaped by `rule`.
 /// `gradient` has the right shape by now, or is NoGradient. It may be the logits' own storage: z_k is read before g_k is
 /// written. Logits that are an expression are evaluated once, a few rows at a time.
-template <Reduction R, class W, RealArray Logits, class Terms, class Rule, class Gradient>
-auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, Gradient& gradient) {
+template <Reduction R, class W, class Logits, class Terms, class Rule, class Gradient>
+class SoftmaxLosses {
+ public:
+  SoftmaxLosses(const Logits& logits, const Terms& terms, const Rule& rule, Gradient& gradient)
+      : logits_(logits),
+        rows_(logits),
+        terms_(terms),
+        rule_(rule),
+        gradient_(gradient),
+        classes_(class_count(logits)) {}
+
+  auto value() const {
+    if constexpr (!has_kernels<Logits>) {
+      return portably();
+    } else if constexpr (!has_labels) {
+      return densely();
+    } else if constexpr (Rule::may_magnify) {
+      return magnified();
+    } else if constexpr (Rule::may_smooth) {
+      return terms_.smoothed() && !smoothed_in_strips() ? densely() : by_labels<Plain>();
+    } else {
+      return by_labels<Plain>();
+    }
+  }
+
+ private:
   using V = WideOf<Logits>;
   using Result = ResultScalar<Logits>;
-  constexpr bool with_gradient = !std::is_same_v<Gradient, NoGradient>;
-  constexpr bool sample = is_sample<Logits>;
-  constexpr bool has_labels = requires { terms.label(Index(0)); };
-  const Rows<Logits> logit_rows(logits);
-  const auto row_loss = [&](Index i, const V& divisor) {
-    const auto g = gradient_row<sample>(gradient, i);
-    if constexpr (with_gradient) {
-      return softmax_row<W, V>(logit_rows(i, g), terms, rule, i, divisor, g);
+  static constexpr bool with_gradient = !std::is_same_v<Gradient, NoGradient>;
+  static constexpr bool sample = is_sample<Logits>;
+  static constexpr bool has_labels = requires(const Terms& terms) { terms.label(Index(0)); };
+  static constexpr bool in_double = std::is_same_v<Result, double>;
+  using Plain = Exponentials<Result, in_double && std::is_same_v<W, V>>;
+
+  /// A power multiplies the error of its base.
+  auto magnified() const {
+    const Magnified errors = rule_.magnifies();
+    if constexpr (in_double) {
+      return errors == Magnified::much ? portably() : by_labels<Plain>();
     } else {
-      RowScratch<Logits> scratch(class_count(logits));
-      return softmax_row<W, V>(logit_rows(i, scratch.row()), terms, rule, i, divisor, g);
-    }
-  };
-  const auto clear = [&](Index i) {
-    if constexpr (with_gradient) fill(gradient_row<sample>(gradient, i), V(0));
-  };
-  const auto portably = [&](Index begin, Index end, const V& divisor, const auto& take) {
-    each_row(terms, begin, end, divisor, row_loss, clear, take);
-  };
-  const Index classes = class_count(logits);
-  const auto reduce = [&](Index grain, const auto& losses) {
-    return reduce_chunks<R, Result, V, threads_allowed<Logits>, RowResults<Logits>>(row_count(logits), classes, grain,
-                                                                                    terms, losses, clear);
-  };
-  if constexpr (has_kernels<Logits> && has_labels) {
-    const auto by_labels = [&]<class Exps>(Exps) {
-      using T = typename Exps::T;
-      const Way way = way_of<Logits, T>(classes);
-      const Index grain = grain_of<ClassesInPlace<Logits, T>>(way, classes);
-      return reduce(grain, [&](Index begin, Index end, const V& divisor, const auto& take) {
-        with_work<with_gradient, Exps>(
-            way, logits, logit_rows, gradient,
-            [&](auto& work) { label_losses<sample>(work, gradient, terms, rule, begin, end, divisor, take); },
-            [&] { portably(begin, end, divisor, take); });
-      });
-    };
-    if constexpr (std::is_same_v<KernelScalar<Logits>, double>) {
-      constexpr bool a_step_wider = std::is_same_v<W, V>;
-      if (!terms.smoothed() && rule.magnifies() != Magnified::much)
-        return by_labels(Exponentials<double, a_step_wider>());
-    } else {
-      if constexpr (Rule::may_magnify) {
-        if (rule.magnifies() == Magnified::much) return by_labels(Exponentials<double>());
-        if (rule.magnifies() == Magnified::little) return by_labels(Exponentials<float, true>());
-      }
-      if (!terms.smoothed() || smoothed_in_strips<with_gradient, Logits, Gradient>(terms, rule, classes))
-        return by_labels(Exponentials<float>());
+      if (errors == Magnified::much) return by_labels<Exponentials<double>>();
+      return errors == Magnified::little ? by_labels<Exponentials<float, true>>() : by_labels<Plain>();
     }
   }
-  const auto& targets = targets_of(terms);
-  const auto& reader = reader_of(terms);
-  using Targets = std::remove_cvref_t<decltype(targets)>;
-  if constexpr (has_dense_kernels<Logits, Targets>() && !Rule::may_magnify && std::is_same_v<W, double>) {
-    const Way way = dense_way_of<Logits, Targets, Gradient>(classes);
-    const auto* const weights = terms.class_weights().empty() ? nullptr : &terms.class_weights()[0];
-    const Index grain = grain_of<columns_in_place<Logits, Targets, Gradient>>(way, classes);
+
+  template <class Exps>
+  auto by_labels() const {
+    using T = typename Exps::T;
+    const Way way = way_of<Logits, T>(classes_);
+    const Index grain = grain_of<ClassesInPlace<Logits, T>>(way, classes_);
     return reduce(grain, [&](Index begin, Index end, const V& divisor, const auto& take) {
-      with_dense_work(
-          way, logits, logit_rows, targets, reader, weights, gradient,
-          [&](auto& work) { dense_losses<sample>(work, gradient, terms, rule, begin, end, divisor, take); },
-          [&] { portably(begin, end, divisor, take); });
+      with_work<with_gradient, Exps>(
+          way, logits_, rows_, gradient_,
+          [&](auto& work) { label_losses<sample>(work, gradient_, terms_, rule_, begin, end, divisor, take); },
+          [&] { one_by_one(begin, end, divisor, take); });
     });
-  } else {
-    return reduce(1, portably);
   }
+
+  /// Whether the kernels of strips know the smoothed labels; all others are dense.
+  bool smoothed_in_strips() const {
+    if constexpr (sample || in_double) {
+      return false;
+    } else {
+      using Work = StripWork<Logits, Gradient, with_gradient, Plain>;
+      return way_of<Logits>(classes_) == Way::strips && rule_.plain() && terms_.class_weights().empty() &&
+             Work::knows_smoothing(classes_);
+    }
+  }
+
+  auto densely() const {
+    const auto& targets = targets_of(terms_);
+    const auto& reader = reader_of(terms_);
+    using Targets = std::remove_cvref_t<decltype(targets)>;
+    if constexpr (has_dense_kernels<Logits, Targets>() && std::is_same_v<W, double>) {
+      const Way way = dense_way_of<Logits, Targets, Gradient>(classes_);
+      const Index grain = grain_of<columns_in_place<Logits, Targets, Gradient>>(way, classes_);
+      return reduce(grain, [&](Index begin, Index end, const V& divisor, const auto& take) {
+        with_dense_work<Rule::may_smooth>(
+            way, logits_, rows_, targets, reader, terms_.class_weights().data(), gradient_,
+            [&](auto& work) { dense_losses<sample>(work, gradient_, terms_, rule_, begin, end, divisor, take); },
+            [&] { one_by_one(begin, end, divisor, take); });
+      });
+    } else {
+      return portably();
+    }
+  }
+
+  auto portably() const {
+    return reduce(
+        1, [&](Index begin, Index end, const V& divisor, const auto& take) { one_by_one(begin, end, divisor, take); });
+  }
+
+  template <class Losses>
+  auto reduce(Index grain, const Losses& losses) const {
+    return reduce_chunks<R, Result, V, threads_allowed<Logits>, RowResults<Logits>>(
+        row_count(logits_), classes_, grain, terms_, losses, [&](Index i) { clear(i); });
+  }
+
+  template <class Take>
+  void one_by_one(Index begin, Index end, const V& divisor, const Take& take) const {
+    each_row(
+        terms_, begin, end, divisor, [&](Index i, const V& by) { return row_loss(i, by); }, [&](Index i) { clear(i); },
+        take);
+  }
+
+  V row_loss(Index i, const V& divisor) const {
+    const auto g = gradient_row<sample>(gradient_, i);
+    if constexpr (with_gradient) {
+      return softmax_row<W, V>(rows_(i, g), terms_, rule_, i, divisor, g);
+    } else {
+      RowScratch<Logits> scratch(classes_);
+      return softmax_row<W, V>(rows_(i, scratch.row()), terms_, rule_, i, divisor, g);
+    }
+  }
+
+  void clear([[maybe_unused]] Index i) const {
+    if constexpr (with_gradient) fill(gradient_row<sample>(gradient_, i), V(0));
+  }
+
+  const Logits& logits_;
+  const Rows<Logits> rows_;
+  const Terms& terms_;
+  const Rule& rule_;
+  Gradient& gradient_;
+  const Index classes_;
+};
+
+template <Reduction R, class W, RealArray Logits, class Terms, class Rule, class Gradient>
+auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, Gradient& gradient) {
+  return SoftmaxLosses<R, W, Logits, Terms, Rule, Gradient>(logits, terms, rule, gradient).value();
 }
 
 /// Reduces all rows and calls by_rows(work, first, rows) for those that a work has reduced together, or by_row(i, partition, z).

@@ -19,6 +19,20 @@ struct RowOutcome {
   V scale = V(1);
 };
 
+/// The plain loss, and what other rules change of it.
+template <class V>
+struct PlainRule {
+  static constexpr bool may_magnify = false;
+  static constexpr bool may_smooth = false;
+  static constexpr bool plain() { return true; }
+  static constexpr Magnified magnifies() { return Magnified::not_at_all; }
+  static V power() { return V(0); }
+  static V smoothing() { return V(0); }
+  static V z_loss_of(Index) { return V(0); }
+
+  RowOutcome<V> operator()(const RowFacts<V>&, Index, const V& cross_entropy) const { return {cross_entropy}; }
+};
+
 /// What becomes of a row in which one class alone, the label's, has a coefficient. Its gradient is factor * p_k, but at_label
 /// at the label, where a p - b is surplus p - b (1 - p).
 template <class V>

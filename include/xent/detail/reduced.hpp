@@ -75,6 +75,8 @@ class ReducedRows {
 
  private:
   static constexpr bool in_long_double = std::is_same_v<V, long double>;
+  // Where errors are magnified: then floats are not summed as for the plain loss.
+  static constexpr bool focuses = Exps::careful || std::is_same_v<T, double>;
 
   /// Of weight 1 where there are none.
   void find_plain(int rows, const V* weights, const V& divisor, bool gradient, V* loss) {
@@ -93,7 +95,8 @@ class ReducedRows {
 
   void find_by_vectors(int rows, const double* weight, const LossShape& shape, double divisor, bool gradient,
                        double* loss) {
-    kernels<StripOutcomeTable<T, most>>().outcomes(strip, rows, weight, shape, 1 / divisor, gradient, outcomes);
+    kernels<StripOutcomeTable<T, most, focuses>>().outcomes(strip, rows, weight, shape, 1 / divisor, gradient,
+                                                            outcomes);
     std::copy_n(outcomes.loss, rows, loss);
     if constexpr (with_factors) std::copy_n(outcomes.factor, rows, factor_);
   }

@@ -41,8 +41,8 @@ class StripWork {
       stride_ = kept_stride_ = most_rows();
       if constexpr (RowsInPlace<Logits, T>) {
         const auto z = cells<false>(logits_);
-        kernels<TileTable<T>>().gather(z.row(begin).data, z.row_stride, int(classes_), rows, scratch_, stride_,
-                                       row_to_write<T>(logits_, out_, begin));
+        kernels<GatherTable<T>>().gather(z.row(begin).data, z.row_stride, int(classes_), rows, scratch_, stride_,
+                                         row_to_write<T>(logits_, out_, begin));
       } else {
         for (int j = 0; j < rows; ++j) pack(source_, begin + j, scratch_ + j, stride_, classes_);
       }
@@ -77,7 +77,7 @@ class StripWork {
     const auto pick = [&] {
       T* const z = reduced_.strip.logit;
       std::fill(z + rows_, z + lanes_of(rows_), T(0));
-      kernels<StripLabelTable<T>>().pick(z_, stride_, classes_, rows_, label, z);
+      kernels<StripPickTable<T>>().pick(z_, stride_, classes_, rows_, label, z);
     };
     if constexpr (!by_label) {
       find_sums(pick);
@@ -172,7 +172,7 @@ class StripWork {
     if constexpr (Exps::careful) {
       kernels<LabelStripTable<LabelsAs::carefully>>().losses(strip, rows_);
     } else {
-      if constexpr (!Rule::may_magnify) {
+      if constexpr (Rule::may_smooth) {
         if (shape.smoothing != 0) return kernels<LabelStripTable<LabelsAs::smoothed>>().losses(strip, rows_);
       }
       kernels<LabelStripTable<LabelsAs::plain>>().losses(strip, rows_);
@@ -204,7 +204,7 @@ class StripWork {
   /// What the gradient is at the labels.
   void put(const int* label) {
     if constexpr (direct) {
-      kernels<StripLabelTable<T>>().put(reduced_.outcomes.at_label, classes_, rows_, label, kept_, kept_stride_);
+      kernels<StripPutTable<T>>().put(reduced_.outcomes.at_label, classes_, rows_, label, kept_, kept_stride_);
     } else {
       for (int j = 0; j < rows_; ++j) {
         if (label[j] >= 0) out_row(j)[label[j]] = narrow<typename Out::Scalar>(reduced_.outcomes.at_label[j]);
@@ -223,7 +223,7 @@ class StripWork {
   void copy_out() {
     if constexpr (WrittenByRows<Logits, Out, T>) {
       const auto out = cells<false>(out_);
-      kernels<TileTable<T>>().scatter(scratch_, stride_, int(classes_), rows_, out.row(begin_).data, out.row_stride);
+      kernels<ScatterTable<T>>().scatter(scratch_, stride_, int(classes_), rows_, out.row(begin_).data, out.row_stride);
     } else {
       for (int j = 0; j < rows_; ++j) unpack(scratch_ + j, stride_, out_row(j));
     }

@@ -16,41 +16,61 @@
 
 namespace xent::detail {
 
-template <class V, class Scalar>
-V weight_at(const WeightVector<Scalar>& weights, Index i) {
-  return weights.empty() ? V(1) : V(widen(weights[i]));
+/// Stands for weights that nobody can give.
+template <class Scalar>
+struct NoWeights {
+  static constexpr bool empty() { return true; }
+  static constexpr const Scalar* data() { return nullptr; }
+};
+
+/// The options of a call without any. All is known when it is compiled: kernels that only an option asks for are not.
+template <class Scalar>
+struct NoOptions {
+  static constexpr std::optional<Index> ignore_index = {};
+  static constexpr NoWeights<Scalar> class_weights = {};
+  static constexpr NoWeights<Scalar> sample_weights = {};
+};
+
+template <class V, class Weights>
+V weight_at(const Weights& weights, Index i) {
+  return weights.empty() ? V(1) : V(widen(weights.data()[i]));
+}
+
+template <class Options>
+concept Smoothing = requires(const Options& options) { options.label_smoothing; };
+
+template <class V, class Options>
+V smoothing_of([[maybe_unused]] const Options& options) {
+  if constexpr (Smoothing<Options>) {
+    return widen(options.label_smoothing);
+  } else {
+    return V(0);
+  }
 }
 
 inline constexpr int no_label = -1;
 
 /// Rows that labels describe: coefficient s w_y (1 - e) at the label, and s w_k e / C' at every unmasked class.
-template <class V, class Labels, class Scalar>
+template <class V, class Labels, class Options>
 class LabelTerms {
  public:
-  LabelTerms(const Labels& labels, const std::optional<Index>& ignore_index, const WeightVector<Scalar>& class_weights,
-             const WeightVector<Scalar>& sample_weights, const Scalar& smoothing = Scalar(0))
-      : labels_(labels),
-        label_(labels),
-        ignore_index_(ignore_index),
-        class_weights_(class_weights),
-        sample_weights_(sample_weights),
-        smoothing_(widen(smoothing)) {}
+  LabelTerms(const Labels& labels, const Options& options)
+      : labels_(labels), label_(labels), options_(options), smoothing_(smoothing_of<V>(options)) {}
 
   bool absent(Index i) const {
     const Index value = label_(i);
-    return (can_equal<decltype(label_.raw(i))>(value) && ignore_index_ == value) ||
-           (!sample_weights_.empty() && sample_weights_[i] == Scalar(0));
+    return (can_equal<decltype(label_.raw(i))>(value) && options_.ignore_index == value) || sample_weight(i) == V(0);
   }
 
   /// Whether all rows count, and alike.
-  bool plain() const { return !ignore_index_ && class_weights_.empty() && sample_weights_.empty(); }
+  bool plain() const { return !options_.ignore_index && class_weights().empty() && options_.sample_weights.empty(); }
 
   /// The labels of some rows, of absent ones no_label, and what they add to the divisor of the mean, unless `share` is null, as
   /// it may be where all count alike. Whether all are there.
   bool take(Index first, int count, int* label, V* share) const {
-    const Scalar* const of_class = class_weights_.empty() ? nullptr : &class_weights_[0];
-    const Scalar* const of_sample = sample_weights_.empty() ? nullptr : &sample_weights_[first];
-    const bool complete = take_rows(first, count, of_sample, label, share);
+    const auto* const of_class = class_weights().data();
+    const auto* const of_sample = options_.sample_weights.data();
+    const bool complete = take_rows(first, count, of_sample == nullptr ? nullptr : of_sample + first, label, share);
     for (int j = 0; of_class != nullptr && j < count; ++j) {
       const V weight = label[j] == no_label ? V(0) : V(widen(of_class[label[j]]));
       share[j] = V(weight * share[j]);
@@ -59,50 +79,52 @@ class LabelTerms {
   }
   void shares(Index first, int count, V* share) const {
     int label[most_shares];
-    if (ignore_index_ || !class_weights_.empty()) {
+    if (options_.ignore_index || !class_weights().empty()) {
       take(first, count, label, share);
     } else {
-      for (int j = 0; j < count; ++j) share[j] = V(widen(sample_weights_[first + j]));
+      for (int j = 0; j < count; ++j) share[j] = sample_weight(first + j);
     }
   }
 
   Index label(Index i) const { return label_(i); }
-  V sample_weight(Index i) const { return weight_at<V>(sample_weights_, i); }
+  V sample_weight(Index i) const { return weight_at<V>(options_.sample_weights, i); }
 
   /// What row i adds to the divisor of the mean.
-  V share(Index i) const { return sample_weight(i) * weight_at<V>(class_weights_, label_(i)); }
+  V share(Index i) const { return sample_weight(i) * weight_at<V>(class_weights(), label_(i)); }
 
   /// The coefficients in parts: that of the label alone, then for every class s w_k (kept() t_k + e / C'), without targets.
   V weight(Index i) const { return share(i) * (V(1) - smoothing_); }
   V kept() const { return V(0); }
   const V& smoothing() const { return smoothing_; }
-  bool smoothed() const { return smoothing_ != V(0); }
-  const WeightVector<Scalar>& class_weights() const { return class_weights_; }
+  bool smoothed() const { return Smoothing<Options> && smoothing_ != V(0); }
+  const auto& class_weights() const { return options_.class_weights; }
 
   struct RowTerms {
+    const LabelTerms& terms;
     Index label;
     V at_label;
     V spread;
-    const WeightVector<Scalar>& class_weights;
 
     V operator()(Index k, bool masked) const {
-      const V even = masked || spread == V(0) ? V(0) : V(spread * weight_at<V>(class_weights, k));
+      const V even = masked || spread == V(0) ? V(0) : V(spread * weight_at<V>(terms.class_weights(), k));
       return k == label ? V(at_label + even) : even;
     }
   };
 
   RowTerms row(Index i, Index unmasked) const {
-    return {label_(i), weight(i), V(sample_weight(i) * smoothing_ / V(double(unmasked))), class_weights_};
+    return {*this, label_(i), weight(i), V(sample_weight(i) * smoothing_ / V(double(unmasked)))};
   }
 
  private:
   /// The same without class weights.
+  template <class Scalar>
   bool take_rows(Index first, int count, const Scalar* weight, int* label, V* share) const {
     if constexpr (has_kernel_labels<Labels>() && std::is_same_v<Scalar, float>) {
       if (instruction_set() != InstructionSet::portable) {
         const auto& table = kernels<LabelTable<std::remove_const_t<typename Labels::Scalar>>>();
-        const std::int64_t ignored = ignore_index_.value_or(0);
-        return table.take(labels_.data() + first, count, ignore_index_ ? &ignored : nullptr, weight, label, share);
+        const std::int64_t ignored = options_.ignore_index.value_or(0);
+        return table.take(labels_.data() + first, count, options_.ignore_index ? &ignored : nullptr, weight, label,
+                          share);
       }
     }
     const bool all_labels = take_labels(first, count, label, share);
@@ -110,12 +132,12 @@ class LabelTerms {
   }
 
   bool take_labels(Index first, int count, int* label, V* share) const {
-    if (!ignore_index_) {
+    if (!options_.ignore_index) {
       for (int j = 0; j < count; ++j) label[j] = int(label_(first + j));
       if (share != nullptr) std::fill_n(share, count, V(1));
       return true;
     }
-    const Index ignored = *ignore_index_;
+    const Index ignored = *options_.ignore_index;
     bool absent = false;
     for (int j = 0; j < count; ++j) {
       const Index value = label_(first + j);
@@ -127,6 +149,7 @@ class LabelTerms {
     return !absent;
   }
 
+  template <class Scalar>
   static bool take_weights(const Scalar* weight, int count, int* label, V* share) {
     bool absent = false;
     for (int j = 0; j < count; ++j) {
@@ -140,30 +163,23 @@ class LabelTerms {
 
   const Labels& labels_;
   LabelReader<Labels> label_;
-  const std::optional<Index>& ignore_index_;
-  const WeightVector<Scalar>& class_weights_;
-  const WeightVector<Scalar>& sample_weights_;
+  const Options& options_;
   V smoothing_;
 };
 
 /// Rows that targets describe: coefficient s w_k ((1 - e) t_k + e / C') at every class, without the second part where masked.
-template <class V, class Targets, bool sample, class Scalar>
+template <class V, class Targets, bool sample, class Options>
 class TargetTerms {
  public:
-  TargetTerms(const Targets& targets, const WeightVector<Scalar>& class_weights,
-              const WeightVector<Scalar>& sample_weights, const Scalar& smoothing)
-      : array_(targets),
-        targets_(targets),
-        class_weights_(class_weights),
-        sample_weights_(sample_weights),
-        smoothing_(widen(smoothing)) {}
+  TargetTerms(const Targets& targets, const Options& options)
+      : array_(targets), targets_(targets), options_(options), smoothing_(smoothing_of<V>(options)) {}
 
-  bool absent(Index i) const { return !sample_weights_.empty() && sample_weights_[i] == Scalar(0); }
-  bool plain() const { return sample_weights_.empty(); }
+  bool absent(Index i) const { return sample_weight(i) == V(0); }
+  bool plain() const { return options_.sample_weights.empty(); }
   void shares(Index first, int count, V* share) const {
     for (int j = 0; j < count; ++j) share[j] = sample_weight(first + j);
   }
-  V sample_weight(Index i) const { return weight_at<V>(sample_weights_, i); }
+  V sample_weight(Index i) const { return weight_at<V>(options_.sample_weights, i); }
   V share(Index i) const { return sample_weight(i); }
 
   /// The coefficients in parts: s w_k (kept() t_k + e / C').
@@ -172,7 +188,7 @@ class TargetTerms {
   bool smoothed() const { return smoothing_ != V(0); }
   const Targets& targets() const { return array_; }
   const Coefficients<Targets, sample>& reader() const { return targets_; }
-  const WeightVector<Scalar>& class_weights() const { return class_weights_; }
+  const auto& class_weights() const { return options_.class_weights; }
 
   struct RowTerms {
     const TargetTerms& terms;
@@ -184,7 +200,7 @@ class TargetTerms {
       const V target = widen(terms.targets_(i, k));
       const V kept = terms.smoothing_ == V(0) ? target : V(target * V(V(1) - terms.smoothing_));
       const V smoothed = masked ? kept : V(kept + even);
-      return V(sample_weight * weight_at<V>(terms.class_weights_, k)) * smoothed;
+      return V(sample_weight * weight_at<V>(terms.class_weights(), k)) * smoothed;
     }
   };
 
@@ -193,8 +209,7 @@ class TargetTerms {
  private:
   const Targets& array_;
   Coefficients<Targets, sample> targets_;
-  const WeightVector<Scalar>& class_weights_;
-  const WeightVector<Scalar>& sample_weights_;
+  const Options& options_;
   V smoothing_;
 };
 

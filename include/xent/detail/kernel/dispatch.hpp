@@ -82,8 +82,8 @@ template <class T>
 struct StripTable {
   void (*maximum)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, T* max);
 };
-/// For results in float.
-template <class T, std::size_t most>
+/// For results in float; with `focuses` LossShape::gamma may be more than 0.
+template <class T, std::size_t most, bool focuses>
 struct StripOutcomeTable {
   void (*outcomes)(const Strip<T, most>& strip, int rows, const double* b, const LossShape& shape, double scale,
                    bool gradient, StripOutcomes<T, most>& outcomes);
@@ -100,8 +100,11 @@ struct StripShiftTable {
 
 /// Between the classes of a strip and one scalar for each row, that of its label, which is negative where there is none.
 template <class T>
-struct StripLabelTable {
+struct StripPickTable {
   void (*pick)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const int* label, T* picked);
+};
+template <class T>
+struct StripPutTable {
   void (*put)(const T* x, std::ptrdiff_t classes, int rows, const int* label, T* out, std::ptrdiff_t stride);
 };
 
@@ -163,9 +166,12 @@ struct LabelStripTable {
 
 /// Rows to strips and back, see tiles.inl.
 template <class T>
-struct TileTable {
+struct GatherTable {
   void (*gather)(const T* z, std::ptrdiff_t row_stride, int classes, int rows, T* strip, std::ptrdiff_t stride,
                  const T* out);
+};
+template <class T>
+struct ScatterTable {
   void (*scatter)(const T* strip, std::ptrdiff_t stride, int classes, int rows, T* out, std::ptrdiff_t row_stride);
 };
 
@@ -239,24 +245,25 @@ struct DenseTerms {
 template <class T, bool wide>
 using DenseStripOf = DenseStrip<T, std::size_t(wide ? wide_capacity : strip_rows)>;
 
-/// A pass over the rows of a strip, or over a wide one that is row j of its own. Simple passes are for one blend alone.
+/// A pass over the rows of a strip, or over a wide one that is row j of its own.
 template <class T, bool wide>
 using DensePassOver = void (*)(const DenseRows<T>& rows, DenseStripOf<T, wide>& strip, int j);
 
-template <class T, bool wide, Blend simple>
-struct DenseTable {
+template <class T, bool wide>
+struct DenseCountTable {
   DensePassOver<T, wide> count;
+};
+template <class T, bool wide, Blend blend>
+struct DenseSumTable {
   DensePassOver<T, wide> sums;
-  DensePassOver<T, wide> simple_sums;
 };
 template <std::size_t most>
 struct DenseOutcomeTable {
   void (*outcomes)(DenseStrip<float, most>& strip, int rows, const DenseTerms& terms);
 };
-template <class T, bool wide, Blend simple>
+template <class T, bool wide, Blend blend>
 struct DenseGradientTable {
   DensePassOver<T, wide> gradient;
-  DensePassOver<T, wide> simple_gradient;
 };
 
 /// What the kernel of the binary cross-entropy is told about a block of elements: what their targets are smoothed by, or the

@@ -41,9 +41,10 @@ struct TableOf<StripTable<T>, bytes> {
   static constexpr StripTable<T> value{&K::maximum};
 };
 
-template <class T, std::size_t most, int bytes>
-struct TableOf<StripOutcomeTable<T, most>, bytes> {
-  static constexpr StripOutcomeTable<T, most> value{&StripKernels<T, bytes>::template outcomes<most>};
+template <class T, std::size_t most, bool focuses, int bytes>
+struct TableOf<StripOutcomeTable<T, most, focuses>, bytes> {
+  using K = StripKernels<T, bytes>;
+  static constexpr StripOutcomeTable<T, most, focuses> value{&K::template outcomes<focuses, most>};
 };
 
 template <class T, int bytes>
@@ -57,9 +58,13 @@ struct TableOf<StripShiftTable<T>, bytes> {
 };
 
 template <class T, int bytes>
-struct TableOf<StripLabelTable<T>, bytes> {
-  using K = StripLabels<T, bytes>;
-  static constexpr StripLabelTable<T> value{&K::pick, &K::put};
+struct TableOf<StripPickTable<T>, bytes> {
+  static constexpr StripPickTable<T> value{&StripLabels<T, bytes>::pick};
+};
+
+template <class T, int bytes>
+struct TableOf<StripPutTable<T>, bytes> {
+  static constexpr StripPutTable<T> value{&StripLabels<T, bytes>::put};
 };
 
 template <LabelsAs as, int bytes>
@@ -85,16 +90,23 @@ struct TableOf<RereadTable<T, careful>, bytes> {
 };
 
 template <class T, int bytes>
-struct TableOf<TileTable<T>, bytes> {
-  using K = TileKernels<T, bytes>;
-  static constexpr TileTable<T> value{&K::gather, &K::scatter};
+struct TableOf<GatherTable<T>, bytes> {
+  static constexpr GatherTable<T> value{&TileKernels<T, bytes>::gather};
 };
 
-template <class T, bool wide, Blend simple, int bytes>
-struct TableOf<DenseTable<T, wide, simple>, bytes> {
-  using K = DenseKernels<T, bytes, wide>;
-  static constexpr DenseTable<T, wide, simple> value{&K::count, &K::template sums<Blend::any>,
-                                                     &K::template sums<simple>};
+template <class T, int bytes>
+struct TableOf<ScatterTable<T>, bytes> {
+  static constexpr ScatterTable<T> value{&TileKernels<T, bytes>::scatter};
+};
+
+template <class T, bool wide, int bytes>
+struct TableOf<DenseCountTable<T, wide>, bytes> {
+  static constexpr DenseCountTable<T, wide> value{&DenseKernels<T, bytes, wide>::count};
+};
+
+template <class T, bool wide, Blend blend, int bytes>
+struct TableOf<DenseSumTable<T, wide, blend>, bytes> {
+  static constexpr DenseSumTable<T, wide, blend> value{&DenseKernels<T, bytes, wide>::template sums<blend>};
 };
 
 template <std::size_t most, int bytes>
@@ -102,11 +114,9 @@ struct TableOf<DenseOutcomeTable<most>, bytes> {
   static constexpr DenseOutcomeTable<most> value{&DenseOutcomes<bytes>::template outcomes<most>};
 };
 
-template <class T, bool wide, Blend simple, int bytes>
-struct TableOf<DenseGradientTable<T, wide, simple>, bytes> {
-  using K = DenseKernels<T, bytes, wide>;
-  static constexpr DenseGradientTable<T, wide, simple> value{&K::template gradient<Blend::any>,
-                                                             &K::template gradient<simple>};
+template <class T, bool wide, Blend blend, int bytes>
+struct TableOf<DenseGradientTable<T, wide, blend>, bytes> {
+  static constexpr DenseGradientTable<T, wide, blend> value{&DenseKernels<T, bytes, wide>::template gradient<blend>};
 };
 
 template <class T, int bytes>

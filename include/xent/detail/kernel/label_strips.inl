@@ -237,7 +237,7 @@ struct LabelStripKernels {
           margin(max - Wide::load_wider(sums.logit + j)),  // the difference of two large floats may be no float
           log_sum(ForFloat<bytes>::log1p_of_ratio(below, top)),
           weight(strip.weight != nullptr ? Wide::load(strip.weight + j) : Wide::set(1.0)),
-          own(strip.shape.gamma != 0 ? top * ForFloat<bytes>::exp_of_minus(margin) : Wide::load_wider(sums.own + j)),
+          own(as == LabelsAs::carefully ? top * ForFloat<bytes>::exp_of_minus(margin) : Wide::load_wider(sums.own + j)),
           others(margin == 0.0 ? below : (below - own) + top) {}
   };
 
@@ -245,7 +245,9 @@ struct LabelStripKernels {
   [[gnu::always_inline]] static void finish(const LabelStrip& strip, Rows& rows, int j) {
     const Facts row(strip, rows, j);
     LabelledRows<bytes> outcome(row.max, row.margin, row.log_sum, row.weight, strip.shape, j);
-    if (strip.shape.gamma != 0) outcome.focus(row.margin, row.own, row.others, strip.shape.gamma);
+    if constexpr (as == LabelsAs::carefully) {
+      outcome.focus(row.margin, row.own, row.others, strip.shape.gamma);
+    }
     Wide::store(strip.loss + j, outcome.loss + (row.all - row.all));  // NaN where the row is not regular
     if (strip.keeps) {
       const D share = strip.scale / (row.all * K::unlift);

@@ -153,10 +153,10 @@ struct Lanes {
     return reinterpret_cast<Reg>(reinterpret_cast<Bits>(biased) << K::mantissa_bits);
   }
 
-  /// The polynomial with these coefficients, highest power first. A recursion, since at -O2 a loop would stay one.
+  /// The polynomial with these coefficients, highest power first.
   template <std::size_t n>
   [[gnu::always_inline]] static Reg polynomial(const T (&c)[n], Reg x) {
-    return horner<1>(c, x, set(c[0]));
+    return horner(c, x, std::make_index_sequence<n - 1>());
   }
 
   /// exp(r) - 1 for |r| <= ln(2) / 2; and without r.
@@ -171,13 +171,12 @@ struct Lanes {
   }
 
  private:
-  template <std::size_t i, std::size_t n>
-  [[gnu::always_inline]] static Reg horner(const T (&c)[n], Reg x, Reg sum) {
-    if constexpr (i < n) {
-      return horner<i + 1>(c, x, sum * x + c[i]);
-    } else {
-      return sum;
-    }
+  /// Without a loop: at -O2 it would stay one.
+  template <std::size_t n, std::size_t... i>
+  [[gnu::always_inline]] static Reg horner(const T (&c)[n], Reg x, std::index_sequence<i...>) {
+    Reg sum = set(c[0]);
+    ((sum = sum * x + c[i + 1]), ...);
+    return sum;
   }
 };
 

@@ -226,7 +226,7 @@ struct StripKernels {
   /// What the sums say of each row and of the logit of its label, with its coefficient b, or 1: loss b nll, gradient b p_k,
   /// and at the label -b (1 - p), all but the loss times `scale`; then `shape` has its say. In double, for logits in float;
   /// `gradient` says whether that is wanted too.
-  template <std::size_t most>
+  template <bool focuses, std::size_t most>
   static void outcomes(const Strip<T, most>& strip, int rows, const double* b, const LossShape& shape, double scale,
                        bool gradient, StripOutcomes<T, most>& out) {
     for (int row = 0; row < rows; row += Wide::count) {
@@ -239,10 +239,10 @@ struct StripKernels {
       const D weight = b != nullptr ? Wide::load(b + row) : Wide::set(1.0);
       LabelledRows<bytes> outcome(max, margin, tails.log_sum, weight, shape, row);
       Wide::store(out.log_sum + row, tails.log_sum);
-      if (gradient || shape.gamma != 0) {
+      if (gradient || (focuses && shape.gamma != 0)) {
         const D p = ForFloat<bytes>::exp_of_minus(margin);
         const D others = margin == 0.0 ? tail : (tail - p) + 1.0;
-        if (shape.gamma != 0) outcome.focus(margin, p, others, shape.gamma);
+        if (focuses && shape.gamma != 0) outcome.focus(margin, p, others, shape.gamma);
         const D share = scale / (tail + 1.0);
         put_factor<T, bytes>(outcome.factor() * share * tails.unit, out.first + row, out.second + row);
         Wide::store(out.factor + row, outcome.factor() * scale);
