@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # unused.sh COMPILE...: a call compiles the kernels that it may need, and no others.
 set -euo pipefail
+shopt -s inherit_errexit
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 compile=("$@")
@@ -10,7 +11,9 @@ kernels() {
   cat >"$scratch/unit.cpp" <<CODE
 #include <xent/xent.hpp>
 using Rows = Eigen::Array<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-float loss(const Rows& logits, const Eigen::ArrayXi& labels, [[maybe_unused]] Rows& gradient) { return $1; }
+float loss(const Rows& logits, [[maybe_unused]] const Eigen::ArrayXi& labels, [[maybe_unused]] Rows& gradient) {
+  return $1;
+}
 CODE
   "${compile[@]}" -O2 -c "$scratch/unit.cpp" -o "$scratch/unit.o"
   nm -C "$scratch/unit.o" >"$scratch/symbols"
