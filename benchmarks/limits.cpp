@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <type_traits>
 
@@ -94,20 +95,61 @@ struct Vectors<double> {
 /// exp by 2^n times a polynomial: the operations that any exp of full accuracy has to do, and no care for arguments out of
 /// range. The factors are Taylor's; better ones of the same degree take as long.
 template <class Scalar>
-__attribute__((always_inline)) inline typename Vectors<Scalar>::Real exp_of(typename Vectors<Scalar>::Real x) {
+struct PolynomialExp {
   using V = Vectors<Scalar>;
-  constexpr Scalar log2e = Scalar(1.4426950408889634);
-  const typename V::Real shifted = x * log2e + V::magic;
-  const typename V::Real n = shifted - V::magic;
-  const typename V::Real r = (x - n * V::high) - n * V::low;
-  typename V::Real sum = r * V::factors[0] + V::factors[1];
-  for (std::size_t k = 2; k < V::factors.size(); ++k) sum = sum * r + V::factors[k];
-  return (typename V::Real)((typename V::Bits)sum + ((typename V::Bits)shifted << V::mantissa));
-}
+  using Real = typename V::Real;
+
+  __attribute__((always_inline)) Real operator()(Real x) const {
+    constexpr Scalar log2e = Scalar(1.4426950408889634);
+    const Real shifted = x * log2e + V::magic;
+    const Real n = shifted - V::magic;
+    const Real r = (x - n * V::high) - n * V::low;
+    Real sum = r * V::factors[0] + V::factors[1];
+    for (std::size_t k = 2; k < V::factors.size(); ++k) sum = sum * r + V::factors[k];
+    return (Real)((typename V::Bits)sum + ((typename V::Bits)shifted << V::mantissa));
+  }
+};
+
+/// The same with fewer operations where a register can be a table: 2^n in steps of 1 / lanes.
+#if defined(__AVX512F__) || defined(__AVX2__)
+struct TableExp {
+  using V = Vectors<float>;
+  static constexpr int lanes = vector_bytes / 4;
+  static constexpr int step_bits = lanes == 16 ? 19 : 20;
+  static constexpr float magic = 12582912.0f / lanes;
+
+  V::Bits powers;
+
+  TableExp() {
+    for (int j = 0; j < lanes; ++j) {
+      const float power = std::exp2(float(j) / lanes);
+      std::int32_t bits;
+      std::memcpy(&bits, &power, sizeof(bits));
+      powers[j] = bits - (j << step_bits);
+    }
+  }
+
+  __attribute__((always_inline)) V::Real operator()(V::Real x) const {
+    const V::Real steps = x * 1.44269504f + magic;
+    const V::Real n = steps - magic;
+    const V::Real r = (x - n * V::high) - n * V::low;
+    const auto index = (V::Bits)steps;
+#ifdef __AVX512F__
+    const auto power = (V::Bits)_mm512_permutexvar_ps((__m512i)index, (__m512)powers);
+    const V::Real factor = r * (1.0f / 6) + 0.5f;
+#else
+    const auto power = (V::Bits)_mm256_permutevar8x32_ps((__m256)powers, (__m256i)index);
+    const V::Real factor = (r * (1.0f / 24) + 1.0f / 6) * r + 0.5f;
+#endif
+    const auto unit = (V::Real)(power + (index << step_bits));
+    return (r * r * factor + r) * unit + unit;
+  }
+};
+#endif
 
 /// The exponentials of `count` numbers that lie in the first-level cache.
-template <class Scalar>
-double exponentials(const std::vector<Scalar>& block, Index count) {
+template <class Scalar, class Exp>
+double exponentials(const std::vector<Scalar>& block, Index count, const Exp& exp) {
   using Real = typename Vectors<Scalar>::Real;
   constexpr Index lanes = Index(vector_bytes / sizeof(Scalar)), step = 4 * lanes;
   const Index size = Index(block.size());
@@ -116,7 +158,7 @@ double exponentials(const std::vector<Scalar>& block, Index count) {
     const Index end = std::min(size, count - done);
     for (Index i = 0; i < end; i += step) {
       for (std::size_t k = 0; k < 4; ++k) {
-        sums[k] += exp_of<Scalar>(*reinterpret_cast<const Real*>(block.data() + i + Index(k) * lanes));
+        sums[k] += exp(*reinterpret_cast<const Real*>(block.data() + i + Index(k) * lanes));
       }
     }
   }
@@ -152,7 +194,12 @@ Ways limit_ways(const Problem<Scalar>& p) {
   }
   std::vector<Scalar> block(16384 / sizeof(Scalar));
   for (std::size_t i = 0; i < block.size(); ++i) block[i] = -Scalar(i % 64) / 8;
-  ways.push_back({"limit-exp", [=] { return exponentials(block, p.size()); }});
+  ways.push_back({"limit-exp:polynomial", [=] { return exponentials(block, p.size(), PolynomialExp<Scalar>()); }});
+#if defined(__AVX512F__) || defined(__AVX2__)
+  if constexpr (std::is_same_v<Scalar, float>) {
+    ways.push_back({"limit-exp:table", [=] { return exponentials(block, p.size(), TableExp()); }});
+  }
+#endif
   return ways;
 }
 

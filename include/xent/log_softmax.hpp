@@ -20,7 +20,7 @@ namespace xent {
 template <RealArray Logits, WritableArray<Logits> Out>
 void log_softmax(const Logits& logits, Out&& out) {
   using V = detail::WideOf<Logits>;
-  detail::map_logits<false>(
+  detail::map_logits<detail::Kept::margins>(
       "log_softmax", logits, out, [](auto& work) { work.write_log_probabilities(); },
       [](const auto& partition, const auto& z) { return partition.template log_probability<V>(z); });
 }

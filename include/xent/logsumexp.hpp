@@ -33,7 +33,7 @@ void logsumexp(const Logits& logits, Out&& out) {
     out(i) = detail::narrow<Result>(partition.template logsumexp<V>());
   };
   detail::NoGradient none;
-  detail::for_rows<false>(logits, none, by_rows, by_row);
+  detail::for_rows<detail::Kept::nothing>(logits, none, by_rows, by_row);
 }
 
 /// The log-sum-exp of each row of logits: a new array of N results, or a scalar for a vector of C logits.

@@ -19,7 +19,7 @@ namespace xent {
 template <RealArray Logits, WritableArray<Logits> Out>
 void softmax(const Logits& logits, Out&& out) {
   using V = detail::WideOf<Logits>;
-  detail::map_logits<true>(
+  detail::map_logits<detail::Kept::exponentials>(
       "softmax", logits, out, [](auto& work) { work.write_probabilities(); },
       [](const auto& partition, const auto& z) { return partition.template probability<V>(z); });
 }

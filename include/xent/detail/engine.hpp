@@ -116,18 +116,18 @@ auto gradient_row(Gradient& gradient, Index i) {
 }
 
 /// Calls use(work) with what takes the rows of `logits` the given way to kernels with these exponentials, or portable().
-template <bool keeps, class Exps, class Logits, class Out, class Use, class Portable>
+template <Kept what, class Exps, class Logits, class Out, class Use, class Portable>
 void with_work([[maybe_unused]] Way way, const Logits& logits, [[maybe_unused]] const Rows<Logits>& rows, Out& out,
                [[maybe_unused]] const Use& use, const Portable& portable) {
   if constexpr (has_kernels<Logits> && !is_sample<Logits>) {
     if (way == Way::strips) {
-      StripWork<Logits, Out, keeps, Exps> work(logits, rows, out);
+      StripWork<Logits, Out, what, Exps> work(logits, rows, out);
       return use(work);
     }
   }
   if constexpr (has_kernels<Logits> && !ClassesInPlace<Logits, typename Exps::T>) {
     if (way == Way::rows) {
-      RowWork<Logits, Out, keeps, Exps> work(logits, rows, out);
+      RowWork<Logits, Out, what, Exps> work(logits, rows, out);
       return use(work);
     }
   }
@@ -277,6 +277,7 @@ class SoftmaxLosses {
   using V = WideOf<Logits>;
   using Result = ResultScalar<Logits>;
   static constexpr bool with_gradient = !std::is_same_v<Gradient, NoGradient>;
+  static constexpr Kept kept = with_gradient ? Kept::exponentials : Kept::nothing;
   static constexpr bool sample = is_sample<Logits>;
   static constexpr bool has_labels = requires(const Terms& terms) { terms.label(Index(0)); };
   static constexpr bool in_double = std::is_same_v<Result, double>;
@@ -299,7 +300,7 @@ class SoftmaxLosses {
     const Way way = way_of<Logits, T>(classes_);
     const Index grain = grain_of<ClassesInPlace<Logits, T>>(way, classes_);
     return reduce(grain, [&](Index begin, Index end, const V& divisor, const auto& take) {
-      with_work<with_gradient, Exps>(
+      with_work<kept, Exps>(
           way, logits_, rows_, gradient_,
           [&](auto& work) { label_losses<sample>(work, gradient_, terms_, rule_, begin, end, divisor, take); },
           [&] { one_by_one(begin, end, divisor, take); });
@@ -311,7 +312,7 @@ class SoftmaxLosses {
     if constexpr (sample || in_double) {
       return false;
     } else {
-      using Work = StripWork<Logits, Gradient, with_gradient, Plain>;
+      using Work = StripWork<Logits, Gradient, kept, Plain>;
       return way_of<Logits>(classes_) == Way::strips && rule_.plain() && terms_.class_weights().empty() &&
              Work::knows_smoothing(classes_);
     }
@@ -381,7 +382,7 @@ auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, 
 }
 
 /// Reduces all rows and calls by_rows(work, first, rows) for those that a work has reduced together, or by_row(i, partition, z).
-template <bool keeps, class Logits, class Out, class ByRows, class ByRow>
+template <Kept what, class Logits, class Out, class ByRows, class ByRow>
 void for_rows(const Logits& logits, Out& out, const ByRows& by_rows, const ByRow& by_row) {
   using W = WorkOf<Logits>;
   const Rows<Logits> logit_rows(logits);
@@ -390,7 +391,7 @@ void for_rows(const Logits& logits, Out& out, const ByRows& by_rows, const ByRow
   for_chunks<threads_allowed<Logits>>(row_count(logits), logits.size(),
                                       grain_of<ClassesInPlace<Logits, KernelScalar<Logits>>>(way, classes),
                                       [&](Index, Index begin, Index end) {
-                                        with_work<keeps, Exponentials<KernelScalar<Logits>>>(
+                                        with_work<what, Exponentials<KernelScalar<Logits>>>(
                                             way, logits, logit_rows, out,
                                             [&](auto& work) {
                                               for (Index first = begin; first < end; first += work.most_rows()) {
@@ -412,7 +413,7 @@ void for_rows(const Logits& logits, Out& out, const ByRows& by_rows, const ByRow
 
 /// out_ik = f(partition_i, logits_ik), written by write(work) where there are kernels: the functions that a softmax is made
 /// of. Rows without a finite maximum become NaN.
-template <bool keeps, RealArray Logits, class Out, class Write, class Function>
+template <Kept what, RealArray Logits, class Out, class Write, class Function>
 void map_logits(const char* function, const Logits& logits, Out& out, const Write& write, const Function& f) {
   using V = WideOf<Logits>;
   check_classes(function, logits);
@@ -430,7 +431,7 @@ void map_logits(const char* function, const Logits& logits, Out& out, const Writ
       out_row[k] = narrow<typename Out::Scalar>(partition.regular() ? f(partition, widen(z[k])) : quiet_nan<V>());
     }
   };
-  for_rows<keeps>(logits, out, by_rows, by_row);
+  for_rows<what>(logits, out, by_rows, by_row);
 }
 
 }  // namespace xent::detail

@@ -16,10 +16,10 @@
 
 namespace xent::detail {
 
-/// The rows of `logits`, one after the other through kernels in T = Exps::T. One that does not stand side by side in T is copied
-/// to a scratch. `out` gets what is written, or is NoGradient. With `keeps` the exponentials of the sums, which are half of a
-/// softmax, stay in its rows, or in the scratch.
-template <class Logits, class Out, bool keeps, class Exps>
+/// The rows of `logits`, one after the other through kernels in T = Exps::T. One that does not stand side by side in T is
+/// copied to a scratch. `out` gets what is written, or is NoGradient. What is kept, half of a softmax or log-softmax, stays in
+/// its rows, or in the scratch.
+template <class Logits, class Out, Kept what, class Exps>
 class RowWork {
  public:
   using T = typename Exps::T;
@@ -28,16 +28,16 @@ class RowWork {
 
   RowWork(const Logits& logits, const Rows<Logits>& source, Out& out)
       : maxima_(kernels<RowMaximumTable<T>>()),
-        sums_(kernels<RowSumTable<T, Exps::careful>>()),
+        sums_(kernels<RowSumTable<T, Exps::careful, what>>()),
         source_(source),
         out_(out),
         classes_(class_count(logits)) {
     for (int j = 0; j < wide_capacity; ++j) leave_out(j, T(0));
   }
 
-  /// Where nothing is written, what the sums say of a few rows is worked out at once: 4096 x 1000 takes 1.06 times as long one by
-  /// one. Else writing them would be put off, which takes longer.
-  static int most_rows() { return !packs && std::is_same_v<Out, NoGradient> ? wide_rows : 1; }
+  /// Where nothing is written, what the sums say of a few rows is worked out at once: 4096 x 1000 takes 1.06 times as long one
+  /// by one. Else writing them would be put off, which takes longer.
+  static int most_rows() { return !packs && !keeps ? wide_rows : 1; }
 
   /// The rows from `begin` on, of those before `end`.
   void load(Index begin, int rows, Index end) {
@@ -76,12 +76,12 @@ class RowWork {
 
   void write_probabilities() { write_multiples(); }
 
-  /// out_jk = log_probability(z_jk), where nothing was kept.
+  /// out_jk = log_probability(z_jk), of what the sums kept.
   void write_log_probabilities() {
+    find_next_maximum();
     for (int j = 0; j < rows_; ++j) {
       if constexpr (direct) {
-        kernels<RowOutputTable<T>>().shift(row(j), classes_, reduced_.strip.max[j],
-                                           static_cast<T>(reduced_.outcomes.log_sum[j]), home(j));
+        kernels<RowShiftTable<T>>().shift(home(j), classes_, static_cast<T>(reduced_.outcomes.log_sum[j]));
         if constexpr (packs) unpack(scratch_, Index{1}, out_row(j));
       } else {
         const auto partition = reduced_.partition(j);
@@ -91,6 +91,7 @@ class RowWork {
   }
 
  private:
+  static constexpr bool keeps = what != Kept::nothing;
   static constexpr bool packs = !RowsInPlace<Logits, T>;
   static constexpr bool direct = packs || SameRows<Logits, Out>;  // what is kept has a place
   using Reduced = ReducedRows<Logits, Exps, capacity, !direct>;
@@ -140,16 +141,20 @@ class RowWork {
 
   auto out_row(int j) const { return cells<is_sample<Logits>>(out_).row(begin_ + j); }
 
-  /// Makes the kept exponentials multiples of the probabilities. The maximum of the next row is found before, while what the
-  /// factor takes is still being worked out: 16384 x 1000 with gradient takes 1.06 times as long without.
+  /// Before a row is written, while what that takes is still being worked out: 16384 x 1000 with gradient takes 1.06 times as
+  /// long without.
+  void find_next_maximum() {
+    if (!keeps || !more_) return;
+    next_top_ = maxima_.maximum(row(rows_), classes_);
+    top_known_ = true;
+  }
+
+  /// Makes the kept exponentials multiples of the probabilities.
   void write_multiples() {
-    if (keeps && more_) {
-      next_top_ = maxima_.maximum(row(rows_), classes_);
-      top_known_ = true;
-    }
+    find_next_maximum();
     for (int j = 0; j < rows_; ++j) {
       if constexpr (direct) {
-        kernels<RowOutputTable<T>>().scale(home(j), classes_, reduced_.outcomes.first[j], reduced_.outcomes.second[j]);
+        kernels<RowScaleTable<T>>().scale(home(j), classes_, reduced_.outcomes.first[j], reduced_.outcomes.second[j]);
         if constexpr (packs) unpack(scratch_, Index{1}, out_row(j));
       } else {
         const auto partition = reduced_.partition(j);
@@ -166,7 +171,7 @@ class RowWork {
   }
 
   const RowMaximumTable<T>& maxima_;
-  const RowSumTable<T, Exps::careful>& sums_;
+  const RowSumTable<T, Exps::careful, what>& sums_;
   const Rows<Logits>& source_;
   Out& out_;
   Index classes_;

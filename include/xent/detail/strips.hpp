@@ -16,10 +16,10 @@
 
 namespace xent::detail {
 
-/// The rows of `logits`, a strip of them at a time through kernels in T = Exps::T: columns where they stand, short rows transposed into a scratch.
-/// `out` gets what is written, or is NoGradient. With `keeps` the exponentials of the sums, which are half of a softmax, stay
-/// in its columns, or in the scratch.
-template <class Logits, class Out, bool keeps, class Exps>
+/// The rows of `logits`, a strip of them at a time through kernels in T = Exps::T: columns where they stand, short rows
+/// transposed into a scratch. `out` gets what is written, or is NoGradient. Exponentials that are kept, half of a softmax,
+/// stay in its columns, or in the scratch; a log-softmax is made of the logits.
+template <class Logits, class Out, Kept what, class Exps>
 class StripWork {
  public:
   using T = typename Exps::T;
@@ -132,6 +132,7 @@ class StripWork {
   }
 
  private:
+  static constexpr bool keeps = what == Kept::exponentials;
   static constexpr bool packs = !ClassesInPlace<Logits, T>;
   // Beyond so many classes a strip does not stay in the second cache: then it is cheaper to take its exponentials twice than
   // to keep them. Sums of doubles would lose digits on their way from one maximum to the next.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>  // std::ptrdiff_t
+#include <cstdint>
 #include <limits>
 
 namespace xent::detail {
@@ -25,7 +26,7 @@ struct ExpConstants<float> {
   static constexpr int lift = 100;
   static constexpr double unlift = 0x1p-100;
   // exp of minus this is near the smallest normal number in these units: no more than 0 in the end.
-  static constexpr float range = 156.0f;
+  static constexpr float range = 155.0f;
   // Adding it leaves an integer in the low bits (2^23 + 2^22), or the biased exponent there (2^23 + 127).
   static constexpr float to_integer = 12582912.0f;
   static constexpr float to_exponent = 8388735.0f;
@@ -41,6 +42,30 @@ struct ExpConstants<float> {
   static constexpr float log1p[9] = {-3.3184814195362503e-3f, 2.0204622286683671e-2f,  -5.7664508988296580e-2f,
                                      1.0680561473769341e-1f,  -1.5355399431461854e-1f, 1.9695400e-1f,
                                      -2.4958587569991112e-1f, 3.3330511330585766e-1f,  -4.9999932763766380e-1f};
+};
+
+/// The same with n in steps of 1 / size, so that |r| <= ln(2) / (2 size): 2^n = 2^floor(n) 2^(j / size), the second factor
+/// from a table that fills a register. These are its bits, less what j adds to them when it is shifted into place with floor(n).
+template <int size>
+struct ExpTable;
+
+template <>
+struct ExpTable<16> {
+  static constexpr float to_steps = 786432.0f;  // leaves n times the size in the low bits: 2^19 + 2^18
+  static constexpr int step_bits = 19;
+  static constexpr float polynomial[2] = {0.166669905f, 0.500016212f};  // relative error 1.6e-9
+  alignas(64) static constexpr std::uint32_t powers[16] = {
+      0x3f800000, 0x3f7daac3, 0x3f7b95c2, 0x3f79c3d3, 0x3f7837f0, 0x3f76f532, 0x3f75fed7, 0x3f75583f,
+      0x3f7504f3, 0x3f7508a4, 0x3f75672a, 0x3f76248c, 0x3f7744fd, 0x3f78ccdf, 0x3f7ac0c7, 0x3f7d257d};
+};
+
+template <>
+struct ExpTable<8> {
+  static constexpr float to_steps = 1572864.0f;  // 2^20 + 2^19
+  static constexpr int step_bits = 20;
+  static constexpr float polynomial[3] = {0.041668825f, 0.166679621f, 0.5f};  // relative error 2.3e-10
+  alignas(64) static constexpr std::uint32_t powers[8] = {0x3f800000, 0x3f7b95c2, 0x3f7837f0, 0x3f75fed7,
+                                                          0x3f7504f3, 0x3f75672a, 0x3f7744fd, 0x3f7ac0c7};
 };
 
 template <>

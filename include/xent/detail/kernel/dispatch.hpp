@@ -66,12 +66,18 @@ struct RowMaximumTable {
   RowTop<T> (*maximum)(const T* z, std::ptrdiff_t size);
 };
 template <class T>
-struct RowOutputTable {
+struct RowScaleTable {
   void (*scale)(T* kept, std::ptrdiff_t size, T first, T second);
-  void (*shift)(const T* z, std::ptrdiff_t size, T max, T log_sum, T* out);
+};
+template <class T>
+struct RowShiftTable {
+  void (*shift)(T* kept, std::ptrdiff_t size, T log_sum);
 };
 
-template <class T, bool careful>
+/// What is kept of the logits while they are summed, to be made of it what is wanted: exponentials, or z - max.
+enum class Kept { nothing, exponentials, margins };
+
+template <class T, bool careful, Kept what>
 struct RowSumTable {
   void (*sum)(const T* z, std::ptrdiff_t size, const RowTop<T>& top, T* kept, const T* next, RowTop<T>& next_top,
               std::ptrdiff_t label, Strip<T, wide_capacity>& strip, int j);

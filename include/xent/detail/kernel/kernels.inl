@@ -25,14 +25,18 @@ struct TableOf<RowMaximumTable<T>, bytes> {
 };
 
 template <class T, int bytes>
-struct TableOf<RowOutputTable<T>, bytes> {
-  using K = RowKernels<T, bytes>;
-  static constexpr RowOutputTable<T> value{&K::scale, &K::shift};
+struct TableOf<RowScaleTable<T>, bytes> {
+  static constexpr RowScaleTable<T> value{&RowKernels<T, bytes>::scale};
 };
 
-template <class T, bool careful, int bytes>
-struct TableOf<RowSumTable<T, careful>, bytes> {
-  static constexpr RowSumTable<T, careful> value{&RowSums<T, bytes, careful>::sum};
+template <class T, int bytes>
+struct TableOf<RowShiftTable<T>, bytes> {
+  static constexpr RowShiftTable<T> value{&RowKernels<T, bytes>::shift};
+};
+
+template <class T, bool careful, Kept what, int bytes>
+struct TableOf<RowSumTable<T, careful, what>, bytes> {
+  static constexpr RowSumTable<T, careful, what> value{&RowSums<T, bytes, careful, what>::sum};
 };
 
 template <class T, int bytes>

@@ -2,8 +2,8 @@
 // xent/detail/kernel/lanes.inl - a register of numbers, its exp and log1p, once for each instruction set.
 //
 // The kernels are included in the namespace of their set and between its target pragmas. Their arithmetic is the
-// compilers' own on vectors: no intrinsics, and one instruction spelt out. No lambdas or default member initializers either: they would not inherit the
-// target.
+// compilers' own on vectors: no intrinsics, and two instructions spelt out. No lambdas or default member initializers
+// either: they would not inherit the target.
 
 template <class T, int bytes>
 struct VectorOf {
@@ -180,33 +180,73 @@ struct Lanes {
   }
 };
 
-/// exp in the units of a row's maximum: 2^lift exp(z) / (exp(moved) 2^exponent), each z reduced by itself. Rounding z - max
-/// first would cost up to 60 ulp in float and 500 in double.
+#ifdef __x86_64__
+/// Where one instruction looks up every lane in a register of floats, exp has a table of powers. For doubles it has not: what
+/// their rounding adds would be missed.
 template <class T, int bytes>
+inline constexpr bool has_table = sizeof(T) == 4 && bytes > 16;
+
+/// In each lane what `table` has in the one that the index says in its low bits.
+template <class Bits>
+[[gnu::always_inline]] inline Bits looked_up(Bits table, Bits index) {
+  asm("vpermps %1, %2, %0" : "=v"(index) : "vm"(table), "v"(index));
+  return index;
+}
+#else
+template <class T, int bytes>
+inline constexpr bool has_table = false;
+#endif
+
+/// exp in the units of a row's maximum: 2^lift exp(z) / (exp(moved) 2^exponent), each z reduced by itself. Rounding z - max
+/// first would cost up to 60 ulp in float and 500 in double. The lanes may be of different rows, unless they are `alike`.
+template <class T, int bytes, bool alike = false>
 struct RowExp {
   using K = ExpConstants<T>;
   using L = Lanes<T, bytes>;
   using Reg = typename L::Reg;
+  using Bits = typename L::Bits;
 
   Reg moved, lowest, exponent, to_exponent;
+  Bits powers, to_power;  // of the table
 
   explicit RowExp(Reg max) {
     moved = ((max < K::reach) & (max > -K::reach)) ? Reg{} : max;
     lowest = (max - moved) - K::range;
     exponent = L::round((max - moved) * K::log2_e);
     to_exponent = K::to_exponent + T(K::lift) - exponent;
+    if constexpr (has_table<T, bytes>) {
+      __builtin_memcpy(&powers, ExpTable<L::count>::powers, sizeof(powers));
+      to_power = reinterpret_cast<Bits>((T(K::lift) - exponent) * T(L::count) + K::to_integer);
+      if (alike) powers += to_power << ExpTable<L::count>::step_bits;
+    }
   }
 
-  [[gnu::always_inline]] Reg operator()(Reg z) const {
-    const Reg x = L::larger(lowest, z - moved);
-    const Reg n = L::round(x * K::log2_e);
-    const Reg unit = L::power_of_2(n + to_exponent);
-    return L::exp_rest(L::reduced(x, n)) * unit + unit;
+  [[gnu::always_inline]] Reg operator()(Reg z) const { return of_moved(z - moved); }
+
+  /// Of z - moved.
+  [[gnu::always_inline]] Reg of_moved(Reg z) const {
+    const Reg x = L::larger(lowest, z);
+    if constexpr (has_table<T, bytes>) {
+      using Table = ExpTable<L::count>;
+      Reg steps = x * K::log2_e + Table::to_steps;
+      hide(steps);
+      Reg n = steps - Table::to_steps;
+      hide(n);
+      const Bits k = reinterpret_cast<Bits>(steps) + (alike ? Bits{} : to_power);
+      const Reg unit = reinterpret_cast<Reg>(looked_up(powers, k) + (k << Table::step_bits));
+      const Reg r = L::reduced(x, n);
+      return (r * r * L::polynomial(Table::polynomial, r) + r) * unit + unit;
+    } else {
+      const Reg n = L::round(x * K::log2_e);
+      const Reg unit = L::power_of_2(n + to_exponent);
+      return L::exp_rest(L::reduced(x, n)) * unit + unit;
+    }
   }
 
   /// The same, and what its rounding loses: an error of 0.3 ulp instead of 1.3 in float.
-  [[gnu::always_inline]] Reg operator()(Reg z, Reg& lost) const {
-    const Reg x = L::larger(lowest, z - moved);
+  [[gnu::always_inline]] Reg operator()(Reg z, Reg& lost) const { return of_moved(z - moved, lost); }
+  [[gnu::always_inline]] Reg of_moved(Reg z, Reg& lost) const {
+    const Reg x = L::larger(lowest, z);
     const Reg n = L::round(x * K::log2_e);
     const Reg unit = L::power_of_2(n + to_exponent);
     Reg r = L::reduced(x, n);

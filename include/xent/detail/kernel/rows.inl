@@ -35,7 +35,7 @@ struct RowTops {
 
 /// The exponentials of a row. While the processor computes, it reads the next row for its maximum: that costs nothing,
 /// where a pass of its own would wait for memory (a quarter of the time of 4096 x 1000).
-template <class T, int bytes, bool careful>
+template <class T, int bytes, bool careful, Kept what>
 struct RowPass {
   using K = ExpConstants<T>;
   using L = Lanes<T, bytes>;
@@ -43,7 +43,7 @@ struct RowPass {
   using Bits = decltype(Reg{} < Reg{});
   static constexpr int tree = careful ? 1 : K::tree;  // what their sum would lose
 
-  RowExp<T, bytes> exp;
+  RowExp<T, bytes, true> exp;
   Reg maximum, equal, tops, lost;
   Total<T, bytes> total;
   // Where what is read, or written, later is asked for, register by register: with gaps it does harm.
@@ -58,12 +58,12 @@ struct RowPass {
         ahead(to_read),
         ahead_of_kept(to_write) {}
 
-  /// A block without the maximum.
+  /// A block of x = z - moved without the maximum.
   template <int at = 0>
-  [[gnu::always_inline]] void take_block(const T* z, T* kept, const T* next) {
+  [[gnu::always_inline]] void take_block(const T* x, T* kept, const T* next) {
     if constexpr (at < 8) {
-      total.add(sum<tree, at>(z, kept, next));
-      take_block<at + tree>(z, kept, next);
+      total.add(sum<tree, at>(x, kept, next));
+      take_block<at + tree>(x, kept, next);
     }
   }
 
@@ -74,7 +74,7 @@ struct RowPass {
       const Reg logit = L::load(z + k);
       tops = L::larger(L::load(next + k), tops);
       ask(next + k, kept + k);
-      const Reg e = take(logit, kept + k, logit >= maximum);
+      const Reg e = take(logit - exp.moved, kept + k, logit >= maximum);
       equal = logit >= maximum ? equal + T(1) : equal;
       part += logit >= maximum ? Reg{} : e;
       if (careful) total.add(part);
@@ -88,7 +88,7 @@ struct RowPass {
     const auto counts = L::from(L::count - fresh);
     const auto leads = counts & (last >= maximum);
     const auto hidden = leads | ~counts;
-    const Reg e = take(last, kept, hidden);
+    const Reg e = take(last - exp.moved, kept, hidden);
     equal = leads ? equal + T(1) : equal;
     total.add(hidden ? Reg{} : e);
   }
@@ -96,40 +96,41 @@ struct RowPass {
  private:
   [[gnu::always_inline]] void ask(const T* next, const T* kept) const {
     prefetch<Cache::second>(next, ahead);
-    prefetch<Cache::second, true>(kept, ahead_of_kept);
+    if constexpr (what != Kept::nothing) prefetch<Cache::second, true>(kept, ahead_of_kept);
   }
 
-  /// exp(logit), which is kept; what its rounding loses is too, where it does not count as 0.
+  /// The exponential of x = z - moved, which is kept, or z - max is; what its rounding loses is added up, where it does not
+  /// count as 0.
   template <class Mask>
-  [[gnu::always_inline]] Reg take(Reg logit, T* kept, [[maybe_unused]] Mask hidden) {
+  [[gnu::always_inline]] Reg take(Reg x, T* kept, [[maybe_unused]] Mask hidden) {
     Reg e;
     if constexpr (careful) {
       Reg low;
-      e = exp(logit, low);
+      e = exp.of_moved(x, low);
       lost += hidden ? Reg{} : low;
     } else {
-      e = exp(logit);
+      e = exp.of_moved(x);
     }
-    L::store(kept, e);
+    if constexpr (what == Kept::margins) L::store(kept, x - (maximum - exp.moved));
+    if constexpr (what == Kept::exponentials) L::store(kept, e);
     return e;
   }
 
   /// The sum of n registers from the `at`-th on, as a tree: few roundings before the total takes over.
   template <int n, int at>
-  [[gnu::always_inline]] Reg sum(const T* z, T* kept, const T* next) {
+  [[gnu::always_inline]] Reg sum(const T* x, T* kept, const T* next) {
     if constexpr (n == 1) {
-      const Reg logit = L::load(z + at * L::count);
       tops = L::larger(L::load(next + at * L::count), tops);
       ask(next + at * L::count, kept + at * L::count);
-      return take(logit, kept + at * L::count, Bits{});
+      return take(L::load(x + at * L::count), kept + at * L::count, Bits{});
     } else {
-      const Reg first = sum<n / 2, at>(z, kept, next);
-      return first + sum<n / 2, at + n / 2>(z, kept, next);
+      const Reg first = sum<n / 2, at>(x, kept, next);
+      return first + sum<n / 2, at + n / 2>(x, kept, next);
     }
   }
 };
 
-template <class T, int bytes, bool careful>
+template <class T, int bytes, bool careful, Kept what>
 struct RowSums {
   using K = ExpConstants<T>;
   using L = Lanes<T, bytes>;
@@ -137,19 +138,21 @@ struct RowSums {
   using Wide = Lanes<double, bytes>;
   static constexpr int block = RowTops<T, bytes>::block;
 
-  /// The sum of row j of the strip, and its logit at the label, if that is not negative; its exponentials are written to `kept`,
+  /// The sum of row j of the strip, and its logit at the label, if that is not negative; `what` is kept of it goes to `kept`,
   /// which may be z or null. next_top becomes that of `next`, as long a row, which is read before anything is written over it.
   static void sum(const T* z, std::ptrdiff_t size, const RowTop<T>& top, T* kept, const T* next, RowTop<T>& next_top,
                   std::ptrdiff_t label, Strip<T, wide_capacity>& strip, int j) {
     L::store(strip.logit + j, L::set(label < 0 ? T(0) : z[label]));
     alignas(64) T unwanted[std::size_t(block)];
+    alignas(64) T moved[std::size_t(block)];
+    const bool moves = top.max >= K::reach || top.max <= -K::reach;
     T* const out = kept != nullptr ? kept : unwanted;
     const std::ptrdiff_t step = kept != nullptr ? 1 : 0;
     // 8 KB on, or the row after this one, whose maximum will be looked for by itself, and what it will be written to, if that
     // is more than a page, which the processor sees by itself: 3000 x 4100 takes 1.25 times as long without.
     constexpr std::ptrdiff_t page = 4096 / int(sizeof(T));
     const bool asks = kept != nullptr && size > page;
-    RowPass<T, bytes, careful> pass(top.max, kept != nullptr ? size : 2 * page, asks ? size : 0);
+    RowPass<T, bytes, careful, what> pass(top.max, kept != nullptr ? size : 2 * page, asks ? size : 0);
     RowTops<T, bytes> tops;
     const Reg last = L::load(z + size - L::count);
     const Reg last_of_next = L::load(next + size - L::count);
@@ -161,7 +164,7 @@ struct RowSums {
         const std::ptrdiff_t half = i + block / 2;
         pass.take_some(4, z + half, out + half * step, next + half);
       } else {
-        pass.take_block(z + i, out + i * step, next + i);
+        pass.take_block(moves ? moved_block(z + i, top.max, moved) : z + i, out + i * step, next + i);
       }
       tops.take(pass.tops, i);
     }
@@ -183,6 +186,13 @@ struct RowSums {
     L::store(strip.exponent + j, pass.exp.exponent);
     Wide::store(strip.sum + j, Wide::set(sizeof(T) == 4 ? total.sum + lost : total.sum));
     strip.lost[j] = total.lost + lost;
+  }
+
+ private:
+  /// z - max of a block, for the few rows that need it: all others are spared a subtraction.
+  [[gnu::noinline]] static const T* moved_block(const T* z, T max, T* moved) {
+    for (int k = 0; k < block; k += L::count) L::store(moved + k, L::load(z + k) - max);
+    return moved;
   }
 };
 
@@ -220,13 +230,10 @@ struct RowKernels {
     L::store(kept + size - L::count, last);
   }
 
-  /// out = (z - max) - log_sum. Asks for the next row of `out`: log_softmax of 4096 x 1000 takes 1.4 times as long without.
-  static void shift(const T* z, std::ptrdiff_t size, T max, T log_sum, T* out) {
-    const Reg last = less(L::load(z + size - L::count), max, log_sum);
-    for (std::ptrdiff_t i = 0; i + L::count <= size; i += L::count) {
-      prefetch<Cache::second, true>(out + i, size);
-      L::store(out + i, less(L::load(z + i), max, log_sum));
-    }
-    L::store(out + size - L::count, last);
+  /// kept -= log_sum
+  static void shift(T* kept, std::ptrdiff_t size, T log_sum) {
+    const Reg last = L::load(kept + size - L::count) - log_sum;
+    for (std::ptrdiff_t i = 0; i + L::count <= size; i += L::count) L::store(kept + i, L::load(kept + i) - log_sum);
+    L::store(kept + size - L::count, last);
   }
 };
