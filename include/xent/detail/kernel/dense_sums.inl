@@ -52,7 +52,7 @@ struct DensePass {
 
   DenseCells<T, bytes, wide> cells;
   DenseCoefficients<T, bytes, wide, blend> coefficient;
-  RowExp<T, bytes, wide> exp;
+  RowExp<T, bytes> exp;
   Reg max;
 
   DensePass(const DenseCells<T, bytes, wide>& c, const DenseStripOf<T, wide>& s)

@@ -53,9 +53,9 @@ struct ElementKernels {
     Reg unit, rest, e;
 
     [[gnu::always_inline]] explicit ExpOfMinus(Reg x) {
-      const Reg n = L::round(x * -K::log2_e);
-      unit = L::power_of_2(n + K::to_exponent);
-      rest = L::exp_rest(L::reduced(-x, n));
+      typename L::Bits bits;
+      rest = L::exp_rest(L::reduced(-x, L::rounded(-x, L::set(K::to_exponent), bits)));
+      unit = reinterpret_cast<Reg>(bits << K::mantissa_bits);
       e = x > K::fading ? Reg{} : rest * unit + unit;
     }
 

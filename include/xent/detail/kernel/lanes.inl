@@ -148,6 +148,17 @@ struct Lanes {
     return y;
   }
 
+  /// The number near x log2(e) that is left when `large` has been added and taken off again: an integer, if that is one near
+  /// 2^mantissa_bits. `bits` are those of the sum.
+  [[gnu::always_inline]] static Reg rounded(Reg x, Reg large, Bits& bits) {
+    Reg sum = x * K::log2_e + large;
+    hide(sum);
+    bits = reinterpret_cast<Bits>(sum);
+    Reg n = sum - large;
+    hide(n);
+    return n;
+  }
+
   /// 2^n from n + to_exponent, for integers n that leave it a normal number.
   [[gnu::always_inline]] static Reg power_of_2(Reg biased) {
     return reinterpret_cast<Reg>(reinterpret_cast<Bits>(biased) << K::mantissa_bits);
@@ -198,8 +209,8 @@ inline constexpr bool has_table = false;
 #endif
 
 /// exp in the units of a row's maximum: 2^lift exp(z) / (exp(moved) 2^exponent), each z reduced by itself. Rounding z - max
-/// first would cost up to 60 ulp in float and 500 in double. The lanes may be of different rows, unless they are `alike`.
-template <class T, int bytes, bool alike = false>
+/// first would cost up to 60 ulp in float and 500 in double. What rounds x log2(e) brings the power's bits along.
+template <class T, int bytes>
 struct RowExp {
   using K = ExpConstants<T>;
   using L = Lanes<T, bytes>;
@@ -207,7 +218,8 @@ struct RowExp {
   using Bits = typename L::Bits;
 
   Reg moved, lowest, exponent, to_exponent;
-  Bits powers, to_power;  // of the table
+  Reg to_steps;  // of the table
+  Bits powers;
 
   explicit RowExp(Reg max) {
     moved = ((max < K::reach) & (max > -K::reach)) ? Reg{} : max;
@@ -216,8 +228,7 @@ struct RowExp {
     to_exponent = K::to_exponent + T(K::lift) - exponent;
     if constexpr (has_table<T, bytes>) {
       __builtin_memcpy(&powers, ExpTable<L::count>::powers, sizeof(powers));
-      to_power = reinterpret_cast<Bits>((T(K::lift) - exponent) * T(L::count) + K::to_integer);
-      if (alike) powers += to_power << ExpTable<L::count>::step_bits;
+      to_steps = ExpTable<L::count>::to_steps + T(K::lift) - exponent;
     }
   }
 
@@ -226,20 +237,16 @@ struct RowExp {
   /// Of z - moved.
   [[gnu::always_inline]] Reg of_moved(Reg z) const {
     const Reg x = L::larger(lowest, z);
+    Bits bits;
     if constexpr (has_table<T, bytes>) {
       using Table = ExpTable<L::count>;
-      Reg steps = x * K::log2_e + Table::to_steps;
-      hide(steps);
-      Reg n = steps - Table::to_steps;
-      hide(n);
-      const Bits k = reinterpret_cast<Bits>(steps) + (alike ? Bits{} : to_power);
-      const Reg unit = reinterpret_cast<Reg>(looked_up(powers, k) + (k << Table::step_bits));
-      const Reg r = L::reduced(x, n);
+      const Reg r = L::reduced(x, L::rounded(x, to_steps, bits));
+      const Reg unit = reinterpret_cast<Reg>(looked_up(powers, bits) + (bits << Table::step_bits));
       return (r * r * L::polynomial(Table::polynomial, r) + r) * unit + unit;
     } else {
-      const Reg n = L::round(x * K::log2_e);
-      const Reg unit = L::power_of_2(n + to_exponent);
-      return L::exp_rest(L::reduced(x, n)) * unit + unit;
+      const Reg r = L::reduced(x, L::rounded(x, to_exponent, bits));
+      const Reg unit = reinterpret_cast<Reg>(bits << K::mantissa_bits);
+      return L::exp_rest(r) * unit + unit;
     }
   }
 
@@ -247,8 +254,9 @@ struct RowExp {
   [[gnu::always_inline]] Reg operator()(Reg z, Reg& lost) const { return of_moved(z - moved, lost); }
   [[gnu::always_inline]] Reg of_moved(Reg z, Reg& lost) const {
     const Reg x = L::larger(lowest, z);
-    const Reg n = L::round(x * K::log2_e);
-    const Reg unit = L::power_of_2(n + to_exponent);
+    Bits bits;
+    const Reg n = L::rounded(x, to_exponent, bits);
+    const Reg unit = reinterpret_cast<Reg>(bits << K::mantissa_bits);
     Reg r = L::reduced(x, n);
     hide(r);
     Reg reduction = (x - n * K::ln2_high) - r;

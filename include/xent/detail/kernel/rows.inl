@@ -43,7 +43,7 @@ struct RowPass {
   using Bits = decltype(Reg{} < Reg{});
   static constexpr int tree = careful ? 1 : K::tree;  // what their sum would lose
 
-  RowExp<T, bytes, true> exp;
+  RowExp<T, bytes> exp;
   Reg maximum, equal, tops, lost;
   Total<T, bytes> total;
   // Where what is read, or written, later is asked for, register by register: with gaps it does harm.
