@@ -45,7 +45,8 @@ struct ExpConstants<float> {
 };
 
 /// The same with n in steps of 1 / size, so that |r| <= ln(2) / (2 size): 2^n = 2^floor(n) 2^(j / size), the second factor
-/// from a table that fills a register. These are its bits, less what j adds to them when it is shifted into place with floor(n).
+/// from a table that fills a register. `powers` are its bits, less what j adds to them when it is shifted into place with
+/// floor(n); `lost` is what their rounding lost, as a part of them.
 template <int size>
 struct ExpTable;
 
@@ -57,6 +58,11 @@ struct ExpTable<16> {
   alignas(64) static constexpr std::uint32_t powers[16] = {
       0x3f800000, 0x3f7daac3, 0x3f7b95c2, 0x3f79c3d3, 0x3f7837f0, 0x3f76f532, 0x3f75fed7, 0x3f75583f,
       0x3f7504f3, 0x3f7508a4, 0x3f75672a, 0x3f76248c, 0x3f7744fd, 0x3f78ccdf, 0x3f7ac0c7, 0x3f7d257d};
+  alignas(64) static constexpr float lost[16] = {
+      0.0f,           4.62854715e-8f,  -1.19921575e-8f, 4.72978243e-8f,  3.19341815e-8f,
+      3.62105723e-8f, -3.09907193e-8f, -7.47521334e-9f, 1.71142709e-8f,  -3.04768335e-8f,
+      5.23333421e-9f, 6.10759177e-9f,  -1.47196051e-8f, -5.25879518e-9f, -6.12825968e-9f,
+      5.14060927e-9f};
 };
 
 template <>
@@ -66,6 +72,8 @@ struct ExpTable<8> {
   static constexpr float polynomial[3] = {0.041668825f, 0.166679621f, 0.5f};  // relative error 2.3e-10
   alignas(64) static constexpr std::uint32_t powers[8] = {0x3f800000, 0x3f7b95c2, 0x3f7837f0, 0x3f75fed7,
                                                           0x3f7504f3, 0x3f75672a, 0x3f7744fd, 0x3f7ac0c7};
+  alignas(64) static constexpr float lost[8] = {0.0f,           -1.19921575e-8f, 3.19341815e-8f,  -3.09907193e-8f,
+                                                1.71142709e-8f, 5.23333421e-9f,  -1.47196051e-8f, -6.12825968e-9f};
 };
 
 template <>
