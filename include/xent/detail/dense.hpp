@@ -148,7 +148,7 @@ class DenseWork {
       : logits_(logits, logit_rows),
         targets_(targets, reader),
         out_(out),
-        rows_{nullptr, 0, nullptr, 0, class_weights, nullptr, 0, class_count(logits), 0},
+        rows_{nullptr, 0, nullptr, 0, class_weights, nullptr, nullptr, 0, class_count(logits), 0},
         simple_(!optional) {}
 
   int most_rows() const {
@@ -156,8 +156,10 @@ class DenseWork {
     return copies ? rows_in_scratch(rows_.classes) : strip_rows;
   }
 
-  void load(Index begin, int rows) {
+  /// The rows from `begin` on, of those before `end`.
+  void load(Index begin, int rows, Index end) {
     begin_ = begin;
+    left_ = end - begin;
     const Index class_stride = strips ? most_rows() : 1;
     logits_.load(begin, rows, class_stride, row_to_write<T>(logits_.array(), out_, begin));
     targets_.load(begin, rows, class_stride);
@@ -198,10 +200,13 @@ class DenseWork {
       for (int j = 0; j < rows_.rows; ++j) {
         rows_.z = logits_.row(j);
         rows_.t = targets_.row(j);
-        const RowTop<T> top = kernels<RowMaximumTable<T>>().maximum(rows_.z, rows_.classes);
+        rows_.next = !writes && !copies && j + 1 < left_ ? logits_.row(j + 1) : nullptr;
+        const RowTop<T> top =
+            top_known_ ? strip_.next_top : kernels<RowMaximumTable<T>>().maximum(rows_.z, rows_.classes);
         strip_.max[j] = top.max;
         strip_.top = top.block;
         sum_rows(j, j + 1, kept, smoothing);
+        top_known_ = rows_.next != nullptr;
       }
     }
   }
@@ -262,13 +267,15 @@ class DenseWork {
       strip_.kept[j] = kept;
       strip_.even[j] = counts ? smoothing / strip_.unmasked[j] : T(0);
     }
-    with_blend([&]<Blend blend>() { kernels<DenseSumTable<T, !strips, blend>>().sums(rows_, strip_, begin); });
+    with_blend([&]<Blend blend>() { kernels<DenseSumTable<T, !strips, blend, writes>>().sums(rows_, strip_, begin); });
   }
 
   DenseSource<Logits, Rows<Logits>, copies> logits_;
   DenseSource<Targets, Reader, copies> targets_;
   Out& out_;
   Index begin_ = 0;
+  Index left_ = 0;
+  bool top_known_ = false;  // that of the next row
   DenseRows<T> rows_;
   bool simple_;
   DenseStrip<T, capacity> strip_;

@@ -220,7 +220,7 @@ void dense_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
   std::fill_n(strip.sample_weight, Work::capacity, 1.0);
   for (Index first = begin; first < end; first += work.most_rows()) {
     const int rows = int(std::min(end - first, Index(work.most_rows())));
-    work.load(first, rows);
+    work.load(first, rows, end);
     absences.clear();
     for (int j = 0; !alike && j < rows; ++j) {
       const Index i = first + j;

@@ -163,16 +163,16 @@ struct DenseKernels {
     }
   }
 
-  template <Blend blend>
+  template <Blend blend, bool keeps>
   static void sums(const DenseRows<T>& rows, Strip& strip, [[maybe_unused]] int j) {
     if constexpr (wide) {
       DenseSums<T, bytes, true, blend> sums;
-      sums.run_row(rows, j, strip);
+      sums.template run_row<keeps>(rows, j, strip);
       sums.put(strip, Cells(rows, j));
-      set_units(j, rows.kept != nullptr, strip);
+      set_units(j, keeps, strip);
     } else {
       run<sum_span<blend>>(rows, strip, Cells::span);
-      for (int row = 0; row < rows.rows; row += L::count) set_units(row, rows.kept != nullptr, strip);
+      for (int row = 0; row < rows.rows; row += L::count) set_units(row, keeps, strip);
     }
   }
 

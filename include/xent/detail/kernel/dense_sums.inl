@@ -90,35 +90,73 @@ struct DensePass {
   }
 };
 
-/// Whole registers of a row by itself with finite logits.
-template <class T, int bytes, Blend blend>
-struct DenseBlocks : DensePass<T, bytes, true, blend> {
-  using Base = DensePass<T, bytes, true, blend>;
+/// Whole registers of a row by itself with finite logits. Unless exponentials are kept, the next row is read for its maximum
+/// meanwhile, as in RowPass.
+template <class T, int bytes, Blend blend, bool keeps>
+struct DenseBlocks {
+  using K = ExpConstants<T>;
+  using Cells = DenseCells<T, bytes, true>;
   using L = Lanes<T, bytes>;
   using Reg = typename L::Reg;
   using Part = DensePart<T, bytes>;
 
+  DenseRows<T> rows;
+  DenseCoefficients<T, bytes, true, blend> coefficient;
+  RowExp<T, bytes> exp;
+  T largest;
+  Reg max;  // as the logits are read: less what is moved
+  bool moves;
   DensePlace<const T> t, w;
-  DensePlace<T> kept;
+  const T* next;
+  RowTops<T, bytes> tops_of_next;
+  Reg seen;
 
-  /// Exponentials that nobody keeps are written to `unwanted`.
-  DenseBlocks(const DenseCells<T, bytes, true>& c, const DenseStripOf<T, true>& s, T* unwanted)
-      : Base(c, s), t(c.place(c.rows.t, c.zeros)), w(c.place(c.rows.w, c.ones)), kept(c.place(c.rows.kept, unwanted)) {
+  DenseBlocks(const Cells& c, const DenseStripOf<T, true>& s)
+      : rows(c.rows),
+        coefficient(c, s),
+        exp(c.constant(s.max)),
+        largest(s.max[c.row]),
+        max(c.constant(s.max) - exp.moved),
+        moves(largest >= K::reach || largest <= -K::reach),
+        t(c.place(rows.t, c.zeros)),
+        w(c.place(rows.w, c.ones)),
+        next(rows.next != nullptr ? rows.next : rows.z),
+        seen(Reg{}) {
     if constexpr (blend == Blend::targets) t.step = L::count;  // as the compiler then knows
   }
 
   /// The n from the i-th on, which with `tops` may have the maximum. Nothing is done where a margin, or the sum of them, is
   /// not finite: masked classes have no business here. That is seen before the exponentials are written over the logits.
   template <int n, bool tops>
-  [[gnu::always_inline]] bool take(std::ptrdiff_t i, Part& part) const {
-    const T* const z = this->cells.rows.z + i * L::count;
+  [[gnu::always_inline]] bool take(std::ptrdiff_t i, Part& part) {
+    alignas(64) T moved[std::size_t(n * L::count)];
+    const std::ptrdiff_t at = i * L::count;
+    const T* const z = moves ? moved_block<T, bytes, n>(rows.z + at, largest, moved) : rows.z + at;
     const Pair pair = margins_of<n, tops>(z, t[i], w[i], part);
     if (!L::all_finite(pair.margins)) return false;
     part.margins = pair.margins;
     part.others = pair.others;
     part.unmasked = L::set(T(n));
-    part.exps = exps_of<n, tops>(z, t[i], kept[i], part);
+    seen = L::set(-K::infinity);
+    part.exps = exps_of<n, tops>(z, t[i], at, part);
     return true;
+  }
+
+  /// What the n registers from the i-th on have seen of the next row.
+  template <int n>
+  [[gnu::always_inline]] void look(std::ptrdiff_t i, std::ptrdiff_t whole) {
+    if constexpr (keeps) return;
+    if constexpr (n < 8) {
+      seen = L::set(-K::infinity);
+      for (std::ptrdiff_t k = i; k < whole && k < i + n; ++k) see(k * L::count);
+      if (i / 8 * 8 + 8 > whole) return tops_of_next.take_rest(seen);
+    }
+    tops_of_next.take(seen, i * L::count);
+  }
+
+  RowTop<T> top_of_next() {
+    tops_of_next.take_rest(L::load(next + rows.classes - L::count));
+    return tops_of_next.top();
   }
 
  private:
@@ -126,6 +164,11 @@ struct DenseBlocks : DensePass<T, bytes, true, blend> {
     Reg margins, others;
     [[gnu::always_inline]] Pair operator+(const Pair& x) const { return {margins + x.margins, others + x.others}; }
   };
+
+  [[gnu::always_inline]] void see(std::ptrdiff_t at) {
+    seen = L::larger(L::load(next + at), seen);
+    prefetch<Cache::second>(next + at, 8192 / int(sizeof(T)));
+  }
 
   /// The sums of b (max - z) and of b, as trees.
   template <int n, bool tops>
@@ -136,33 +179,37 @@ struct DenseBlocks : DensePass<T, bytes, true, blend> {
       return first + margins_of<half, tops>(z + half * L::count, target + half * t.step, weight + half * w.step, part);
     } else {
       const Reg logit = L::load(z);
-      const Reg margin = this->max - logit;
+      const Reg margin = max - logit;
       if constexpr (blend == Blend::even) return {margin, Reg{}};
-      const Reg b = this->coefficient.of_unmasked(L::load(target), L::load(weight));
+      const Reg b = coefficient.of_unmasked(L::load(target), L::load(weight));
       if constexpr (!tops) return {b * margin, b};
-      const auto leads = logit >= this->max;
+      const auto leads = logit >= max;
       part.leading = leads ? part.leading + b : part.leading;
       return {b * margin, leads ? Reg{} : b};
     }
   }
 
-  /// The sum of their exponentials, which are kept. Asks for the row after the next, and for where the next will be kept:
-  /// 4096 x 1000 with gradient takes 1.06 times as long with the next row alone.
+  /// The sum of their exponentials. Asks for what comes later: where they are kept, for the row after the next, and where the
+  /// next will be kept: 4096 x 1000 with gradient takes 1.06 times as long with the next row alone.
   template <int n, bool tops>
-  [[gnu::always_inline]] Reg exps_of(const T* z, const T* target, T* out, Part& part) const {
+  [[gnu::always_inline]] Reg exps_of(const T* z, const T* target, std::ptrdiff_t at, Part& part) {
     if constexpr (n > 1) {
       constexpr int half = n / 2;
-      const Reg first = exps_of<half, tops>(z, target, out, part);
-      return first + exps_of<half, tops>(z + half * L::count, target + half * t.step, out + half * kept.step, part);
+      const Reg first = exps_of<half, tops>(z, target, at, part);
+      return first + exps_of<half, tops>(z + half * L::count, target + half * t.step, at + half * L::count, part);
     } else {
-      prefetch<Cache::second>(z, 2 * this->cells.rows.classes);
-      if constexpr (blend != Blend::even) prefetch<Cache::second>(target, 2 * this->cells.rows.classes);
-      prefetch<Cache::second, true>(out, this->cells.rows.classes);
       const Reg logit = L::load(z);
-      const Reg e = this->exp(logit);
-      L::store(out, e);
+      const Reg e = exp.of_moved(logit);
+      if constexpr (blend != Blend::even) prefetch<Cache::second>(target, 2 * rows.classes);
+      if constexpr (keeps) {
+        prefetch<Cache::second>(rows.z + at, 2 * rows.classes);
+        prefetch<Cache::second, true>(rows.kept + at, rows.classes);
+        L::store(rows.kept + at, e);
+      } else {
+        if constexpr (!tops) see(at);
+      }
       if constexpr (!tops) return e;
-      const auto leads = logit >= this->max;
+      const auto leads = logit >= max;
       part.equal = leads ? part.equal + T(1) : part.equal;
       return leads ? Reg{} : e;
     }
@@ -196,9 +243,9 @@ struct DenseSums {
   }
 
   /// Over a row by itself. What blocks leave is taken by a call, so that they can keep all they need in registers.
-  [[gnu::always_inline]] void run_row(const DenseRows<T>& rows, int row, const Strip& s) {
-    alignas(64) T unwanted[std::size_t(L::count)];
-    const DenseBlocks<T, bytes, blend> blocks(Cells(rows, row), s, unwanted);
+  template <bool keeps>
+  [[gnu::always_inline]] void run_row(const DenseRows<T>& rows, int row, Strip& s) {
+    DenseBlocks<T, bytes, blend, keeps> blocks(Cells(rows, row), s);
     const std::ptrdiff_t top = top_register<T, bytes>(s);
     const std::ptrdiff_t whole = rows.classes / L::count;
     const std::ptrdiff_t end = (rows.classes + L::count - 1) / L::count;
@@ -207,18 +254,21 @@ struct DenseSums {
       if (i % 8 == 0 && i != top && i + 8 <= whole && blocks.template take<8, false>(i, part)) {
         shrunk.add(part.margins * Pass::shrink);
         add<false>(part);
+        blocks.template look<8>(i, whole);
         i += 8;
-      } else if (i + 4 <= whole && blocks.template take<4, true>(i, part)) {
+        continue;
+      }
+      if (i + 4 <= whole && blocks.template take<4, true>(i, part)) {
         shrunk.add(part.margins * Pass::shrink);
-        add<true>(part);
-        i += 4;
       } else {
         take_any(rows, row, s, i, part);
         shrunk.add(part.margins);
-        add<true>(part);
-        i += 4;
       }
+      add<true>(part);
+      blocks.template look<4>(i, whole);
+      i += 4;
     }
+    if constexpr (!keeps) s.next_top = blocks.top_of_next();
   }
 
   /// On from what put() left of a strip: to the same bits as without a break.

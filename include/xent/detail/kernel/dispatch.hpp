@@ -192,7 +192,8 @@ struct DenseRows {
   std::ptrdiff_t z_stride;
   const T* t;  // targets, or null
   std::ptrdiff_t t_stride;
-  const T* w;  // class weights, or null
+  const T* w;     // class weights, or null
+  const T* next;  // of a row by itself: another one, whose maximum is looked for meanwhile, or null
   T* kept;
   std::ptrdiff_t kept_stride;
   std::ptrdiff_t classes;
@@ -208,7 +209,8 @@ inline constexpr double dense_grow = sizeof(T) == 4 ? 0x1p4 : 0x1p30;
 template <class T, std::size_t most>
 struct DenseStrip {
   alignas(64) T max[most];
-  std::ptrdiff_t top;  // of a row by itself, see RowTop
+  std::ptrdiff_t top;  // of a row by itself, see RowTop,
+  RowTop<T> next_top;  // ... and that of the next one
   alignas(64) T kept[most];
   alignas(64) T even[most];
   alignas(64) T unmasked[most];           // the number of logits that are not -inf
@@ -259,7 +261,7 @@ template <class T, bool wide>
 struct DenseCountTable {
   DensePassOver<T, wide> count;
 };
-template <class T, bool wide, Blend blend>
+template <class T, bool wide, Blend blend, bool keeps>
 struct DenseSumTable {
   DensePassOver<T, wide> sums;
 };

@@ -108,9 +108,10 @@ struct TableOf<DenseCountTable<T, wide>, bytes> {
   static constexpr DenseCountTable<T, wide> value{&DenseKernels<T, bytes, wide>::count};
 };
 
-template <class T, bool wide, Blend blend, int bytes>
-struct TableOf<DenseSumTable<T, wide, blend>, bytes> {
-  static constexpr DenseSumTable<T, wide, blend> value{&DenseKernels<T, bytes, wide>::template sums<blend>};
+template <class T, bool wide, Blend blend, bool keeps, int bytes>
+struct TableOf<DenseSumTable<T, wide, blend, keeps>, bytes> {
+  static constexpr DenseSumTable<T, wide, blend, keeps> value{
+      &DenseKernels<T, bytes, wide>::template sums<blend, keeps>};
 };
 
 template <std::size_t most, int bytes>

@@ -33,6 +33,14 @@ struct RowTops {
   }
 };
 
+/// z - max of n registers, for the few rows that need it: all others are spared a subtraction.
+template <class T, int bytes, int n>
+[[gnu::noinline]] inline const T* moved_block(const T* z, T max, T* moved) {
+  using L = Lanes<T, bytes>;
+  for (int k = 0; k < n * L::count; k += L::count) L::store(moved + k, L::load(z + k) - max);
+  return moved;
+}
+
 /// The exponentials of a row. While the processor computes, it reads the next row for its maximum: that costs nothing,
 /// where a pass of its own would wait for memory (a quarter of the time of 4096 x 1000).
 template <class T, int bytes, bool careful, Kept what>
@@ -164,7 +172,7 @@ struct RowSums {
         const std::ptrdiff_t half = i + block / 2;
         pass.take_some(4, z + half, out + half * step, next + half);
       } else {
-        pass.take_block(moves ? moved_block(z + i, top.max, moved) : z + i, out + i * step, next + i);
+        pass.take_block(moves ? moved_block<T, bytes, 8>(z + i, top.max, moved) : z + i, out + i * step, next + i);
       }
       tops.take(pass.tops, i);
     }
@@ -186,13 +194,6 @@ struct RowSums {
     L::store(strip.exponent + j, pass.exp.exponent);
     Wide::store(strip.sum + j, Wide::set(sizeof(T) == 4 ? total.sum + lost : total.sum));
     strip.lost[j] = total.lost + lost;
-  }
-
- private:
-  /// z - max of a block, for the few rows that need it: all others are spared a subtraction.
-  [[gnu::noinline]] static const T* moved_block(const T* z, T max, T* moved) {
-    for (int k = 0; k < block; k += L::count) L::store(moved + k, L::load(z + k) - max);
-    return moved;
   }
 };
 
