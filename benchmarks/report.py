@@ -89,9 +89,10 @@ def option_table(groups):
 
 def compile_table(seconds):
     names = {"eigen": "`#include <Eigen/Core>`",
-             "xent": "`#include <xent/xent.hpp>`, and one call with gradient",
-             "xent_options": "... one with options",
-             "xent_rows": "... one of rows side by side"}
+             "xent": "`#include <xent/xent.hpp>`, and one call",
+             "xent_gradient": "... with gradient",
+             "xent_options": "... with gradient and options",
+             "xent_rows": "... with gradient, of rows side by side"}
     rows = [[names[key], f"{min(times):.2f}", f"{statistics.median(times):.2f}"] for key, times in seconds.items()]
     return table(["-O2, one core", "s, min", "median"], rows)
 
