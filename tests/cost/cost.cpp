@@ -2,6 +2,7 @@
 // Runs one case so many times and prints how many logits one time takes. See cost.sh.
 //
 //     cost rows-gradient 3
+#include <xent/focal_loss.hpp>
 #include <xent/sigmoid_cross_entropy.hpp>
 #include <xent/softmax.hpp>
 #include <xent/softmax_cross_entropy.hpp>
@@ -41,18 +42,38 @@ Array some_logits(Index rows, Index cols) {
   return numbers<Array>(rows, cols, 0, 8);
 }
 
+template <class Logits>
+Eigen::ArrayXi some_labels(const Logits& logits) {
+  Eigen::ArrayXi labels(logits.rows());
+  for (Index i = 0; i < labels.size(); ++i) labels[i] = static_cast<int>(7 * i % logits.cols());
+  return labels;
+}
+
 struct Run {
   bool with_gradient;
   int repetitions;
 
-  template <class Logits>
-  Index cross_entropy(const Logits& logits) const {
-    Eigen::ArrayXi labels(logits.rows());
-    for (Index i = 0; i < labels.size(); ++i) labels[i] = static_cast<int>(7 * i % logits.cols());
+  template <class Logits, class Truth>
+  Index cross_entropy(const Logits& logits, const Truth& truth) const {
     typename Logits::PlainObject gradient(logits.rows(), logits.cols());
     for (int i = 0; i < repetitions; ++i) {
-      sink = with_gradient ? xent::softmax_cross_entropy_with_gradient(logits, labels, gradient)
-                           : xent::softmax_cross_entropy(logits, labels);
+      sink = with_gradient ? xent::softmax_cross_entropy_with_gradient(logits, truth, gradient)
+                           : xent::softmax_cross_entropy(logits, truth);
+    }
+    return logits.size();
+  }
+  template <class Logits>
+  Index cross_entropy(const Logits& logits) const {
+    return cross_entropy(logits, some_labels(logits));
+  }
+
+  template <class Logits>
+  Index focal(const Logits& logits) const {
+    const Eigen::ArrayXi labels = some_labels(logits);
+    Logits gradient(logits.rows(), logits.cols());
+    for (int i = 0; i < repetitions; ++i) {
+      sink = with_gradient ? xent::softmax_focal_loss_with_gradient(logits, labels, gradient)
+                           : xent::softmax_focal_loss(logits, labels);
     }
     return logits.size();
   }
@@ -88,6 +109,10 @@ struct Run {
       const auto memory = some_logits<Rows<float>>(64, 2000);
       return cross_entropy(Eigen::Map<const Rows<float>, 0, Stride>(memory.data(), 64, 1000, Stride(2000, 2)));
     }
+    if (logits == "targets") {
+      return cross_entropy(some_logits<Rows<float>>(64, 1000), numbers<Rows<float>>(64, 1000, 1e-3F, 1e-3F));
+    }
+    if (logits == "focal") return focal(some_logits<Rows<float>>(64, 1000));
     if (logits == "half") return cross_entropy(some_logits<Rows<Eigen::half>>(256, 300));
     if (logits == "elements") return binary(some_logits<Rows<float>>(100, 1000));
     if (logits == "softmax") return softmax(some_logits<Rows<float>>(64, 1000));
