@@ -9,7 +9,7 @@
 #include <xent/detail/row_partition.hpp>
 #include <xent/detail/scalar.hpp>
 
-#include <algorithm>  // std::copy_n
+#include <algorithm>  // std::copy_n, std::min
 #include <cstddef>    // std::size_t
 #include <type_traits>
 
@@ -51,7 +51,7 @@ class ReducedRows {
   /// What becomes of a softmax, and of all that is made of it.
   void find_outcomes(int rows) {
     V loss[most];
-    std::copy_n(strip.max, lanes_of(rows), strip.logit);
+    std::copy_n(strip.max, std::min(lanes_of(rows), int(most)), strip.logit);
     find_plain(rows, nullptr, V(1), true, loss);
   }
 
