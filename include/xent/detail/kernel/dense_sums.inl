@@ -205,8 +205,8 @@ struct DenseBlocks {
         prefetch<Cache::second>(rows.z + at, 2 * rows.classes);
         prefetch<Cache::second, true>(rows.kept + at, rows.classes);
         L::store(rows.kept + at, e);
-      } else {
-        if constexpr (!tops) see(at);
+      } else if constexpr (!tops) {
+        see(at);
       }
       if constexpr (!tops) return e;
       const auto leads = logit >= max;
