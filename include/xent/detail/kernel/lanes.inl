@@ -255,7 +255,7 @@ struct RowExp {
   [[gnu::always_inline]] Reg of_moved(Reg z, Reg& lost) const {
     const Reg x = L::larger(lowest, z);
     Bits bits;
-    Reg unit, rest;
+    Reg unit, rest, lost_of_rest;  // of the table's short rest nothing is lost that matters
     if constexpr (has_table<T, bytes>) {
       using Table = ExpTable<L::count>;
       const Reg r = L::reduced(x, L::rounded(x, to_steps, bits));
@@ -268,13 +268,17 @@ struct RowExp {
       hide(r);
       Reg reduction = (x - n * K::ln2_high) - r;
       hide(reduction);
-      rest = r + (L::exp_bend(r) + (reduction - n * K::ln2_low));
+      const Reg bend = L::exp_bend(r) + (reduction - n * K::ln2_low);
+      rest = r + bend;
+      hide(rest);
+      lost_of_rest = (r - rest) + bend;
     }
     Reg e = rest * unit + unit;
     hide(e);
     Reg beyond = unit - e;
     hide(beyond);
     lost = rest * unit + beyond;
+    if constexpr (!has_table<T, bytes>) lost += lost_of_rest * unit;
     return e;
   }
 };
@@ -368,7 +372,7 @@ struct ForFloat {
     return k * 0.693147180559945309417 + f * L::polynomial(K::atanh, f * f);
   }
 
-  /// log(1 + x / y) with one division, for x >= 0 and y >= x / 2^60: as above with x + y = 2^k m y, m in [2/3, 3/2), where the
+  /// log(1 + x / y) with one division, for x >= 0 and y >= x / 2^70: as above with x + y = 2^k m y, m in [2/3, 3/2), where the
   /// error of the polynomial is 2e-11.
   [[gnu::always_inline]] static Reg log1p_of_ratio(Reg x, Reg y) {
     using Bits = typename L::Bits;
