@@ -26,8 +26,10 @@ class FocalTerms : public LabelTerms<V, Labels, Options> {
  public:
   using LabelTerms<V, Labels, Options>::LabelTerms;
   V share(Index i) const { return this->sample_weight(i); }
-  void shares(Index first, int count, V* share) const {
-    for (int j = 0; j < count; ++j) share[j] = this->absent(first + j) ? V(0) : this->share(first + j);
+  V sum_of_shares(Index first, int count) const {
+    V sum(0);
+    for (Index i = first; i < first + count; ++i) sum = sum + (this->absent(i) ? V(0) : share(i));
+    return sum;
   }
 };
 
@@ -40,6 +42,7 @@ struct FocalRule : PlainRule<V> {
   explicit FocalRule(const V& focus) : gamma(focus) {}
 
   static constexpr bool may_magnify = true;
+  static constexpr bool may_weigh = true;
   bool plain() const { return gamma == V(0); }
   /// A power multiplies the error of its base.
   Magnified magnifies() const {

@@ -23,6 +23,7 @@ struct ZLossRule : PlainRule<V> {
   ZLossRule(const Terms& all, const V& factor) : terms(all), z_loss(factor) {}
 
   static constexpr bool may_smooth = true;
+  static constexpr bool may_weigh = true;
   bool plain() const { return z_loss == V(0); }
   V smoothing() const { return terms.smoothing(); }
   V z_loss_of(Index i) const { return terms.sample_weight(i) * z_loss; }

@@ -6,7 +6,8 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 compile=("$@")
 
-# kernels CALL: whether it has kernels for coefficients of every class, for smoothed labels, and for gradients.
+# kernels CALL: whether it has kernels for the sum of label losses, for each of them, for coefficients of every class, for
+# smoothed labels, and for gradients.
 kernels() {
   cat >"$scratch/unit.cpp" <<CODE
 #include <xent/xent.hpp>
@@ -18,8 +19,9 @@ CODE
   "${compile[@]}" -O2 -c "$scratch/unit.cpp" -o "$scratch/unit.o"
   nm -C "$scratch/unit.o" >"$scratch/symbols"
   local found=() kind
-  for kind in "LabelStripKernels<[0-9]+, \\(xent::detail::LabelsAs\\)0>" "DenseKernels" \
-    "LabelStripKernels<[0-9]+, \\(xent::detail::LabelsAs\\)2>" "TileKernels<.*::scatter"; do
+  for kind in "LabelStripKernels<[0-9]+, \\(xent::detail::LabelsAs\\)1>" \
+    "LabelStripKernels<[0-9]+, \\(xent::detail::LabelsAs\\)0>" "DenseKernels" \
+    "LabelStripKernels<[0-9]+, \\(xent::detail::LabelsAs\\)3>" "TileKernels<.*::scatter"; do
     if grep -qE "$kind" "$scratch/symbols"; then found+=(yes); else found+=(no); fi
   done
   echo "${found[*]}"
@@ -30,12 +32,13 @@ expect() {
   local found
   found=$(kernels "$2")
   if [[ $found != "$1" ]]; then
-    echo "$2: labels, every class, smoothed, gradient: $found, expected $1"
+    echo "$2: sum, each, every class, smoothed, gradient: $found, expected $1"
     status=1
   fi
 }
-expect "yes no no no" "xent::softmax_cross_entropy(logits, labels)"
-expect "yes no no yes" "xent::softmax_cross_entropy_with_gradient(logits, labels, gradient)"
-expect "yes yes yes no" "xent::softmax_cross_entropy(logits, labels, {.ignore_index = 0})"
-expect "no yes no no" "xent::softmax_cross_entropy(logits, gradient)"
+expect "yes no no no no" "xent::softmax_cross_entropy(logits, labels)"
+expect "no yes no no no" "xent::softmax_cross_entropy<xent::Reduction::none>(logits, labels)(0)"
+expect "yes no no no yes" "xent::softmax_cross_entropy_with_gradient(logits, labels, gradient)"
+expect "yes yes yes yes no" "xent::softmax_cross_entropy(logits, labels, {.ignore_index = 0})"
+expect "no no yes no no" "xent::softmax_cross_entropy(logits, gradient)"
 exit $status

@@ -142,6 +142,13 @@ enum class Sign { any, not_negative };
 
 template <class Scalar>
 void check_weight_values(const char* function, const char* name, const WeightVector<Scalar>& weights, Sign sign) {
+  bool finite = true;  // found out without branches, for there may be many
+  bool negative = false;
+  for (Index i = 0; i < weights.size(); ++i) {
+    finite &= is_finite(weights[i]);
+    negative |= weights[i] < Scalar(0);
+  }
+  if (finite && !(negative && sign == Sign::not_negative)) return;
   for (Index i = 0; i < weights.size(); ++i) {
     if (!is_finite(weights[i])) {
       refuse<std::invalid_argument>(function, name, "[", i, "] is ", weights[i], ", expected a finite value");

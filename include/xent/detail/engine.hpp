@@ -148,9 +148,10 @@ class Absences {
   void finish(Work& work, Gradient& gradient, Index first, int rows, const int* label, V* loss,
               const Take& take) const {
     for (int a = 0; a < count_; ++a) loss[row_[a]] = V(0);
-    take(first, rows, loss);
+    const V sum = work.sum_of_losses(loss);
+    take(first, rows, loss, sum);
     if constexpr (!std::is_same_v<Gradient, NoGradient>) {
-      const bool any_nan = is_nan(sum_of<V>(loss, rows));
+      const bool any_nan = is_nan(sum);
       work.write_gradient(label);
       for (int a = 0; a < count_; ++a) fill(cells<sample>(gradient).row(first + row_[a]), V(0));
       for (int j = 0; any_nan && j < rows; ++j) {
@@ -164,8 +165,8 @@ class Absences {
   int row_[strip_rows];
 };
 
-/// The losses of rows [begin, end) by their labels, as many at a time as the work takes.
-template <bool sample, class Work, class Gradient, class Terms, class Rule, class V, class Take>
+/// The losses of rows [begin, end) by their labels, as many at a time as the work takes: `each` of them, or their sums.
+template <bool sample, bool each, class Work, class Gradient, class Terms, class Rule, class V, class Take>
 void label_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule& rule, Index begin, Index end,
                   const V& divisor, const Take& take) {
   int label[Work::capacity];
@@ -175,9 +176,9 @@ void label_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
   for (Index first = begin; first < end; first += work.most_rows()) {
     const int rows = int(std::min(end - first, Index(work.most_rows())));
     work.load(first, rows, end);
-    V* const weights = terms.plain() ? nullptr : weight;
+    V* const weights = terms.unweighted() ? nullptr : weight;
     const bool complete = terms.take(first, rows, label, weights);
-    work.find_losses(label, weights, rule, divisor, loss);
+    work.template find_losses<each>(label, complete, weights, rule, divisor, loss);
     absences.clear();
     for (int j = 0; !complete && j < rows; ++j) absences.note(j, label[j] == no_label);
     absences.finish<sample>(work, gradient, first, rows, label, loss, take);
@@ -302,7 +303,9 @@ class SoftmaxLosses {
     return reduce(grain, [&](Index begin, Index end, const V& divisor, const auto& take) {
       with_work<kept, Exps>(
           way, logits_, rows_, gradient_,
-          [&](auto& work) { label_losses<sample>(work, gradient_, terms_, rule_, begin, end, divisor, take); },
+          [&](auto& work) {
+            label_losses<sample, R == Reduction::none>(work, gradient_, terms_, rule_, begin, end, divisor, take);
+          },
           [&] { one_by_one(begin, end, divisor, take); });
     });
   }

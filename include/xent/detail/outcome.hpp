@@ -24,6 +24,7 @@ template <class V>
 struct PlainRule {
   static constexpr bool may_magnify = false;
   static constexpr bool may_smooth = false;
+  static constexpr bool may_weigh = false;
   static constexpr bool plain() { return true; }
   static constexpr Magnified magnifies() { return Magnified::not_at_all; }
   static V power() { return V(0); }

@@ -53,10 +53,10 @@ V sum_of(const T* x, int count) {
   V strand[4] = {V(0), V(0), V(0), V(0)};
   int j = 0;
   for (; j + 4 <= count; j += 4) {
-    for (int k = 0; k < 4; ++k) strand[k] = strand[k] + x[j + k];
+    for (int k = 0; k < 4; ++k) strand[k] = strand[k] + V(widen(x[j + k]));
   }
   V total = (strand[0] + strand[1]) + (strand[2] + strand[3]);
-  for (; j < count; ++j) total = total + x[j];
+  for (; j < count; ++j) total = total + V(widen(x[j]));
   return total;
 }
 
@@ -72,18 +72,16 @@ V mean_divisor(const Terms& terms, Index rows) {
     return V(double(rows));
   } else {
     if (terms.plain()) return V(double(rows));
-    V share[std::size_t(most_shares)];
     Sum<V> total;
     for (Index begin = 0; begin < rows; begin += most_shares) {
-      const int count = int(std::min(rows - begin, Index(most_shares)));
-      terms.shares(begin, count, share);
-      total.add(sum_of<V>(share, count));
+      total.add(terms.sum_of_shares(begin, int(std::min(rows - begin, Index(most_shares)))));
     }
     return total.value();
   }
 }
 
-/// Runs losses(begin, end, divisor, take) over chunks of rows, multiples of `grain`, and reduces what take(first, rows, losses) gets.
+/// Runs losses(begin, end, divisor, take) over chunks of rows, multiples of `grain`, and reduces what take(first, rows, losses, their sum)
+/// gets.
 /// clear(i) writes the gradient of a row where there is nothing to take a mean over.
 template <Reduction R, class Result, class V, bool threads, class Array, class Terms, class Losses, class Clear>
 auto reduce_chunks(Index rows, Index classes, Index grain, const Terms& terms, const Losses& losses,
@@ -92,7 +90,7 @@ auto reduce_chunks(Index rows, Index classes, Index grain, const Terms& terms, c
   if constexpr (R == Reduction::none) {
     Array results(rows);
     for_chunks<threads>(rows, rows * classes, grain, [&](Index, Index begin, Index end) {
-      losses(begin, end, divisor, [&](Index first, int count, const V* loss) {
+      losses(begin, end, divisor, [&](Index first, int count, const V* loss, const V&) {
         for (int j = 0; j < count; ++j) results[first + j] = narrow<Result>(loss[j]);
       });
     });
@@ -104,7 +102,7 @@ auto reduce_chunks(Index rows, Index classes, Index grain, const Terms& terms, c
     }
     const Sum<V> total = sum_chunks<threads, Sum<V>>(rows, rows * classes, grain, [&](Index begin, Index end) {
       Sum<V> part;
-      losses(begin, end, divisor, [&](Index, int count, const V* loss) { part.add(sum_of<V>(loss, count)); });
+      losses(begin, end, divisor, [&](Index, int, const V*, const V& sum) { part.add(sum); });
       return part;
     });
     return narrow<Result>(V(total.value() / divisor));
@@ -122,7 +120,7 @@ void each_row(const Terms& terms, Index begin, Index end, const V& divisor, cons
     } else {
       loss = row_loss(i, divisor);
     }
-    take(i, 1, &loss);
+    take(i, 1, &loss, loss);
   }
 }
 

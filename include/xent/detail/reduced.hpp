@@ -15,13 +15,18 @@
 
 namespace xent::detail {
 
-/// What a rule makes of losses by labels, for the kernels. z_loss has room for that of each row.
+/// What a rule makes of losses by labels, for the kernels. z_weight has room for that of each row.
 template <class Rule>
-LossShape shape_of(const Rule& rule, Index begin, int rows, const int* label, double* z_loss) {
-  if (rule.plain()) return {0, nullptr, double(rule.smoothing())};
-  if (rule.power() != 0) return {double(rule.power()), nullptr, 0};
-  for (int j = 0; j < rows; ++j) z_loss[j] = label[j] < 0 ? 0.0 : double(rule.z_loss_of(begin + j));
-  return {0, z_loss, 0};
+LossShape shape_of(const Rule& rule, [[maybe_unused]] Index begin, [[maybe_unused]] int rows,
+                   [[maybe_unused]] double* z_weight) {
+  if (rule.plain()) return {.smoothing = double(rule.smoothing())};
+  if constexpr (requires { rule.z_loss; }) {
+    const bool weighted = rule.terms.sample_weighted();
+    for (int j = 0; weighted && j < rows; ++j) z_weight[j] = double(rule.terms.sample_weight(begin + j));
+    return {.z_loss = double(rule.z_loss), .z_weight = weighted ? z_weight : nullptr};
+  } else {
+    return {.gamma = double(rule.power())};
+  }
 }
 
 /// At most so many rows that a work deals with together, with sums in T = Exps::T. What they say of floats is worked out by
@@ -55,11 +60,9 @@ class ReducedRows {
     find_plain(rows, nullptr, V(1), true, loss);
   }
 
-  /// The losses of the rows from `begin` on: what the rule makes of the weight times nll at the label. The label may be
-  /// negative: then there is none.
+  /// The losses of the rows from `begin` on: what the rule makes of the weight times nll at the label.
   template <class Rule>
-  void find_losses(Index begin, int rows, const int* label, const V* weight, const Rule& rule, const V& divisor,
-                   bool gradient, V* loss) {
+  void find_losses(Index begin, int rows, const V* weight, const Rule& rule, const V& divisor, bool gradient, V* loss) {
     if (rule.plain()) return find_plain(rows, weight, divisor, gradient, loss);
     if constexpr (in_long_double) {
       const auto outcome_of = [&](const RowPartition<W>& reduced, int j) {
@@ -68,8 +71,8 @@ class ReducedRows {
       };
       find_by_row(rows, outcome_of, loss);
     } else {
-      alignas(64) double z_loss[most] = {};
-      find_by_vectors(rows, weight, shape_of(rule, begin, rows, label, z_loss), divisor, gradient, loss);
+      alignas(64) double z_weight[most] = {};
+      find_by_vectors(rows, weight, shape_of(rule, begin, rows, z_weight), divisor, gradient, loss);
     }
   }
 

@@ -61,11 +61,13 @@ class RowWork {
 
   /// Reduces, and finds the losses: what the rule makes of the weight times nll at the label. The label may be negative: then
   /// there is none.
-  template <class Rule>
-  void find_losses(const int* label, const V* weight, const Rule& rule, const V& divisor, V* loss) {
+  template <bool each, class Rule>
+  void find_losses(const int* label, bool, const V* weight, const Rule& rule, const V& divisor, V* loss) {
     find_sums(label);
-    reduced_.find_losses(begin_, rows_, label, weight, rule, divisor, keeps, loss);
+    reduced_.find_losses(begin_, rows_, weight, rule, divisor, keeps, loss);
   }
+
+  V sum_of_losses(const V* loss) const { return sum_of<V>(loss, rows_); }
 
   void write_gradient(const int* label) {
     write_multiples();

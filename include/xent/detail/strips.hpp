@@ -72,8 +72,8 @@ class StripWork {
 
   /// Reduces, and finds the losses: what the rule makes of the weight times nll at the label. The label may be negative: then
   /// there is none.
-  template <class Rule>
-  void find_losses(const int* label, const V* weight, const Rule& rule, const V& divisor, V* loss) {
+  template <bool each, class Rule>
+  void find_losses(const int* label, bool complete, const V* weight, const Rule& rule, const V& divisor, V* loss) {
     const auto pick = [&] {
       T* const z = reduced_.strip.logit;
       std::fill(z + rows_, z + lanes_of(rows_), T(0));
@@ -81,15 +81,18 @@ class StripWork {
     };
     if constexpr (!by_label) {
       find_sums(pick);
-      reduced_.find_losses(begin_, rows_, label, weight, rule, divisor, keeps, loss);
+      reduced_.find_losses(begin_, rows_, weight, rule, divisor, keeps, loss);
     } else if (!rereads()) {
-      find_losses_by_label(label, weight, rule, divisor, loss);
+      sum_ = find_losses_by_label<each>(label, complete, weight, rule, divisor, loss);
     } else if constexpr (may_reread) {
       find_running_sums();
       pick();
-      reduced_.find_losses(begin_, rows_, label, weight, rule, divisor, keeps, loss);
+      reduced_.find_losses(begin_, rows_, weight, rule, divisor, keeps, loss);
     }
   }
+
+  /// Absent rows have the loss 0 by now.
+  V sum_of_losses(const V* loss) const { return by_label && !rereads() ? sum_ : sum_of<V>(loss, rows_); }
 
   void write_gradient(const int* label) {
     if constexpr (!by_label) {
@@ -161,22 +164,28 @@ class StripWork {
     kernels<RereadTable<T, Exps::careful>>().running_sums(z_, stride_, classes_, rows_, reduced_.strip);
   }
 
-  /// The losses, and the gradient in place of what is kept.
-  template <class Rule>
-  void find_losses_by_label(const int* label, const V* weight, const Rule& rule, const V& divisor, V* loss) {
-    alignas(64) double z_loss[strip_rows];
-    const LossShape shape = shape_of(rule, begin_, rows_, label, z_loss);
+  /// The losses, and the gradient in place of what is kept. Returns their sum.
+  template <bool each, class Rule>
+  V find_losses_by_label(const int* label, bool complete, const V* weight, const Rule& rule, const V& divisor,
+                         V* loss) {
+    alignas(64) double z_weight[strip_rows];
+    const LossShape shape = shape_of(rule, begin_, rows_, z_weight);
     T* const home = keeps ? kept_ : const_cast<T*>(z_);
     const Index home_stride = keeps ? kept_stride_ : stride_;
-    const LabelStrip strip{z_,          stride_, int(classes_), label, weight,     shape,
-                           1 / divisor, loss,    keeps,         home,  home_stride};
+    const LabelStrip strip{z_,    stride_,     int(classes_), label, complete, weight,
+                           shape, 1 / divisor, loss,          keeps, home,     home_stride};
     if constexpr (Exps::careful) {
-      kernels<LabelStripTable<LabelsAs::carefully>>().losses(strip, rows_);
+      return kernels<LabelStripTable<LabelsAs::carefully>>().losses(strip, rows_);
     } else {
       if constexpr (Rule::may_smooth) {
         if (shape.smoothing != 0) return kernels<LabelStripTable<LabelsAs::smoothed>>().losses(strip, rows_);
       }
-      kernels<LabelStripTable<LabelsAs::plain>>().losses(strip, rows_);
+      if constexpr (!each) {
+        if (!Rule::may_weigh || (weight == nullptr && rule.plain())) {
+          return kernels<LabelStripTable<LabelsAs::summed>>().losses(strip, rows_);
+        }
+      }
+      if constexpr (each || Rule::may_weigh) return kernels<LabelStripTable<LabelsAs::plain>>().losses(strip, rows_);
     }
   }
 
@@ -236,6 +245,7 @@ class StripWork {
   Index classes_;
   Index begin_ = 0;
   int rows_ = 0;
+  V sum_ = V(0);
   const T* z_ = nullptr;
   Index stride_ = 0;
   T* kept_ = nullptr;

@@ -9,7 +9,7 @@
 #include <xent/detail/scalar.hpp>
 #include <xent/options.hpp>
 
-#include <algorithm>  // std::fill_n
+#include <algorithm>  // std::fill_n, std::max
 #include <cstdint>
 #include <optional>
 #include <type_traits>
@@ -22,6 +22,11 @@ struct NoWeights {
   static constexpr bool empty() { return true; }
   static constexpr const Scalar* data() { return nullptr; }
 };
+
+template <class Weights>
+inline constexpr bool no_weights = false;
+template <class Scalar>
+inline constexpr bool no_weights<NoWeights<Scalar>> = true;
 
 /// The options of a call without any. All is known when it is compiled: kernels that only an option asks for are not.
 template <class Scalar>
@@ -63,27 +68,27 @@ class LabelTerms {
   }
 
   /// Whether all rows count, and alike.
-  bool plain() const { return !options_.ignore_index && class_weights().empty() && options_.sample_weights.empty(); }
+  bool plain() const { return !options_.ignore_index && unweighted(); }
+  bool unweighted() const { return class_weights().empty() && !sample_weighted(); }
+  bool sample_weighted() const { return !options_.sample_weights.empty(); }
 
   /// The labels of some rows, of absent ones no_label, and what they add to the divisor of the mean, unless `share` is null, as
-  /// it may be where all count alike. Whether all are there.
+  /// it may be without weights. Whether all are there.
   bool take(Index first, int count, int* label, V* share) const {
     const auto* const of_class = class_weights().data();
     const auto* const of_sample = options_.sample_weights.data();
     const bool complete = take_rows(first, count, of_sample == nullptr ? nullptr : of_sample + first, label, share);
-    for (int j = 0; of_class != nullptr && j < count; ++j) {
-      const V weight = label[j] == no_label ? V(0) : V(widen(of_class[label[j]]));
-      share[j] = V(weight * share[j]);
-    }
+    if (of_class != nullptr) weigh(label, count, share);
     return complete;
   }
-  void shares(Index first, int count, V* share) const {
-    int label[most_shares];
-    if (options_.ignore_index || !class_weights().empty()) {
-      take(first, count, label, share);
-    } else {
-      for (int j = 0; j < count; ++j) share[j] = sample_weight(first + j);
+  V sum_of_shares(Index first, int count) const {
+    if (!options_.ignore_index && class_weights().empty()) {
+      return sum_of<V>(options_.sample_weights.data() + first, count);
     }
+    int label[most_shares];
+    V share[most_shares];
+    take(first, count, label, share);
+    return sum_of<V>(share, count);
   }
 
   Index label(Index i) const { return label_(i); }
@@ -116,6 +121,20 @@ class LabelTerms {
   }
 
  private:
+  /// share *= the weights of the classes; where there is no label, it is 0.
+  void weigh(const int* label, int count, V* share) const {
+    using Weights = std::remove_cvref_t<decltype(class_weights())>;
+    if constexpr (!no_weights<Weights>) {
+      const auto* const of_class = class_weights().data();
+      if constexpr (std::is_same_v<decltype(of_class), const float* const> && std::is_same_v<V, double>) {
+        if (instruction_set() != InstructionSet::portable) {
+          return kernels<ClassWeightTable>().weigh(label, count, of_class, class_weights().size(), share);
+        }
+      }
+      for (int j = 0; j < count; ++j) share[j] = V(V(widen(of_class[std::max(label[j], 0)])) * share[j]);
+    }
+  }
+
   /// The same without class weights.
   template <class Scalar>
   bool take_rows(Index first, int count, const Scalar* weight, int* label, V* share) const {
@@ -143,7 +162,7 @@ class LabelTerms {
       const Index value = label_(first + j);
       const bool match = (value == ignored) & can_equal<decltype(label_.raw(first))>(value);
       label[j] = int(value | -Index(match));  // no_label without a branch, which would often be guessed wrong
-      share[j] = V(int(!match));
+      if (share != nullptr) share[j] = V(int(!match));
       absent |= match;
     }
     return !absent;
@@ -175,10 +194,9 @@ class TargetTerms {
       : array_(targets), targets_(targets), options_(options), smoothing_(smoothing_of<V>(options)) {}
 
   bool absent(Index i) const { return sample_weight(i) == V(0); }
-  bool plain() const { return options_.sample_weights.empty(); }
-  void shares(Index first, int count, V* share) const {
-    for (int j = 0; j < count; ++j) share[j] = sample_weight(first + j);
-  }
+  bool plain() const { return !sample_weighted(); }
+  bool sample_weighted() const { return !options_.sample_weights.empty(); }
+  V sum_of_shares(Index first, int count) const { return sum_of<V>(options_.sample_weights.data() + first, count); }
   V sample_weight(Index i) const { return weight_at<V>(options_.sample_weights, i); }
   V share(Index i) const { return sample_weight(i); }
 

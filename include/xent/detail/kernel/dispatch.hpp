@@ -50,12 +50,13 @@ struct StripOutcomes {
   alignas(64) T at_label[most];
 };
 
-/// What a loss makes of the plain cross-entropy by a label: (1 - p)^gamma times it, plus z_loss logsumexp^2, of which there is
-/// one for each row, or none. Or the label shares so much of its weight with all classes whose logits are not -inf, where
-/// the kernel knows smoothing.
+/// What a loss makes of the plain cross-entropy by a label: (1 - p)^gamma times it, plus z_loss logsumexp^2, of a row with a
+/// weight times that. Or the label shares so much of its weight with all classes whose logits are not -inf, where the kernel
+/// knows smoothing.
 struct LossShape {
   double gamma = 0;
-  const double* z_loss = nullptr;
+  double z_loss = 0;
+  const double* z_weight = nullptr;
   double smoothing = 0;
 };
 
@@ -122,6 +123,11 @@ struct LabelTable {
                double* share);
 };
 
+/// share *= the weights of the classes, or of any class where the label is negative.
+struct ClassWeightTable {
+  void (*weigh)(const int* label, int rows, const float* of_class, std::ptrdiff_t classes, double* share);
+};
+
 template <class T, bool careful>
 struct StripSumTable {
   void (*sums)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, Strip<T>& strip, T* kept,
@@ -142,7 +148,8 @@ struct LabelStrip {
   const float* z;
   std::ptrdiff_t stride;
   int classes;
-  const int* label;      // negative where there is none
+  const int* label;      // negative where there is none,
+  bool complete;         // which is not so
   const double* weight;  // or null
   LossShape shape;
   double scale;  // of the gradient
@@ -156,18 +163,19 @@ struct LabelStrip {
     rest.z += row;
     rest.label += row;
     if (weight != nullptr) rest.weight += row;
-    if (shape.z_loss != nullptr) rest.shape.z_loss += row;
+    if (shape.z_weight != nullptr) rest.shape.z_weight += row;
     rest.loss += row;
     rest.kept += row;
     return rest;
   }
 };
-/// Labels as they are, for losses that magnify the errors of the sums, or smoothed.
-enum class LabelsAs { plain, carefully, smoothed };
+/// Labels as they are, for plain losses of which only the sum is wanted, for such as magnify the errors of the sums, or
+/// smoothed.
+enum class LabelsAs { plain, summed, carefully, smoothed };
 
 template <LabelsAs as>
 struct LabelStripTable {
-  void (*losses)(const LabelStrip& strip, int rows);
+  double (*losses)(const LabelStrip& strip, int rows);
 };
 
 /// Rows to strips and back, see tiles.inl.

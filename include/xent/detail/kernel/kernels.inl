@@ -82,6 +82,11 @@ struct TableOf<LabelTable<Label>, bytes> {
   static constexpr LabelTable<Label> value{&K::any_outside, &K::take};
 };
 
+template <int bytes>
+struct TableOf<ClassWeightTable, bytes> {
+  static constexpr ClassWeightTable value{&ClassWeights<bytes>::weigh};
+};
+
 template <class T, bool careful, int bytes>
 struct TableOf<StripSumTable<T, careful>, bytes> {
   static constexpr StripSumTable<T, careful> value{&StripSums<T, bytes, careful>::sums};

@@ -110,3 +110,38 @@ struct LabelKernels {
     return rest >= 0;
   }
 };
+
+/// The weights of classes by the labels of rows. Those of few classes are in a register.
+template <int bytes>
+struct ClassWeights {
+  using L = Lanes<float, bytes>;
+  using Bits = typename L::Bits;
+  using Wide = Lanes<double, bytes>;
+
+  static void weigh(const int* label, int rows, const float* of_class, std::ptrdiff_t classes, double* share) {
+    int j = 0;
+    if constexpr (has_table<float, bytes>) {
+      if (classes <= L::count) {
+        const Bits table = table_of(of_class, classes);
+        for (; j + L::count <= rows; j += L::count) {
+          Bits index;
+          __builtin_memcpy(&index, label + j, sizeof(index));
+          const typename L::Halves weight(reinterpret_cast<typename L::Reg>(looked_up(table, index)));
+          multiply(share + j, widened<bytes>(weight.low));
+          multiply(share + j + Wide::count, widened<bytes>(weight.high));
+        }
+      }
+    }
+    for (; j < rows; ++j) share[j] *= double(of_class[label[j] < 0 ? 0 : label[j]]);
+  }
+
+ private:
+  static Bits table_of(const float* of_class, std::ptrdiff_t classes) {
+    float weight[std::size_t(L::count)] = {};
+    for (std::ptrdiff_t k = 0; k < classes; ++k) weight[k] = of_class[k];
+    Bits table;
+    __builtin_memcpy(&table, weight, sizeof(table));
+    return table;
+  }
+  static void multiply(double* share, typename Wide::Reg by) { Wide::store(share, Wide::load(share) * by); }
+};

@@ -109,9 +109,11 @@ struct LabelledRows {
 
   [[gnu::always_inline]] LabelledRows(Reg max, Reg margin, Reg log_sum, Reg weights, const LossShape& shape, int row)
       : nll(margin + log_sum), loss(weights == 0.0 ? Reg{} : weights * nll), weight(weights), surplus(Reg{}) {
-    if (shape.z_loss != nullptr) {
+    if (shape.z_loss != 0) {
       const Reg logsumexp = max + log_sum;
-      const Reg z_loss = L::load(shape.z_loss + row) * logsumexp;
+      const Reg factor =
+          shape.z_weight != nullptr ? L::load(shape.z_weight + row) * shape.z_loss : L::set(shape.z_loss);
+      const Reg z_loss = factor * logsumexp;
       loss += z_loss * logsumexp;
       surplus = 2.0 * z_loss;
     }
