@@ -82,6 +82,29 @@ TEMPLATE_LIST_TEST_CASE("ignored rows are not in the sum, whatever stands in the
   }
 }
 
+TEMPLATE_LIST_TEST_CASE("every row gets the weight of its class, however many rows and classes there are", "[sums]",
+                        Reals32And64) {
+  Random random;
+  for (Index cols : {2, 8, 9, 16, 17, 40}) {
+    for (Index rows : row_counts) {
+      Rows<TestType> const logits = normal_rows<TestType>(random, rows, cols, 2);
+      Labels labels = random_labels(random, rows, cols);
+      for (Index i = 1; i < rows; i += 5) labels(i) = -1;
+      Setup<TestType> setup;
+      setup.ignore_index = -1;
+      setup.class_weights = positive_weights<TestType>(random, cols);
+      for (bool samples : {false, true}) {
+        if (samples) setup.sample_weights = positive_weights<TestType>(random, rows);
+        INFO(rows << " x " << cols << (samples ? ", weighted samples" : ""));
+        oracle::Loss const exact = oracle::softmax_cross_entropy(grid(logits), indices(labels), setup.exact());
+        CHECK(within(xent::softmax_cross_entropy<Reduction::none>(logits, labels, setup.softmax()), exact.none));
+        CHECK(within(xent::softmax_cross_entropy<Reduction::sum>(logits, labels, setup.softmax()), exact.sum));
+        CHECK(within(xent::softmax_cross_entropy(logits, labels, setup.softmax()), exact.mean));
+      }
+    }
+  }
+}
+
 TEMPLATE_LIST_TEST_CASE("a row that is not regular makes the mean NaN, and no other row's gradient", "[sums]",
                         Reals32And64) {
   Random random;

@@ -80,8 +80,8 @@ V mean_divisor(const Terms& terms, Index rows) {
   }
 }
 
-/// Runs losses(begin, end, divisor, take) over chunks of rows, multiples of `grain`, and reduces what take(first, rows, losses, their sum)
-/// gets.
+/// Runs losses(begin, end, divisor, take) over chunks of rows, multiples of `grain`, and reduces what
+/// take(first, rows, losses, their sum) gets.
 /// clear(i) writes the gradient of a row where there is nothing to take a mean over.
 template <Reduction R, class Result, class V, bool threads, class Array, class Terms, class Losses, class Clear>
 auto reduce_chunks(Index rows, Index classes, Index grain, const Terms& terms, const Losses& losses,
