@@ -192,6 +192,7 @@ TEMPLATE_LIST_TEST_CASE("focal gradients: pair, buffer and in place hold the sam
   Labels const labels = random_labels(random, 9, 11);
   Rows<TestType> const targets = uniform_rows<TestType>(random, 9, 11, 0, 1);
   auto const pair = xent::softmax_focal_loss_with_gradient(logits, labels);
+  CHECK(identical(xent::softmax_focal_loss(logits, labels), pair.loss));
   auto const binary = xent::sigmoid_focal_loss_with_gradient(logits, targets);
   Rows<TestType> copy = logits;
   CHECK(identical(xent::softmax_focal_loss_with_gradient(copy, labels, copy), pair.loss));

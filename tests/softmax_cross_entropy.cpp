@@ -10,6 +10,7 @@
 #include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
 
+#include <algorithm>  // std::min
 #include <cmath>
 #include <cstdint>
 #include <tuple>
@@ -179,6 +180,37 @@ TEMPLATE_LIST_TEST_CASE("the returned pair and the caller's buffer hold the same
     Rows<TestType> empty;
     CHECK(identical(xent::softmax_cross_entropy_with_gradient(logits, labels, empty), loss));
     CHECK(identical(empty, buffer));
+  }
+}
+
+TEMPLATE_LIST_TEST_CASE("a loss has the same bits alone and beside a gradient, however near its logits are",
+                        "[softmax_cross_entropy]", Reals32And64) {
+  Random random;
+  xent::SoftmaxCrossEntropyOptions<TestType> const smoothed{.label_smoothing = TestType(0.125)};
+  for (Index cols : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 64}) {
+    // Around the steps of a table of powers, where a rounded exp may fall while its argument rises.
+    Rows<TestType> logits(300, cols);
+    for (Index i = 0; i < 300; ++i) {
+      TestType const step = TestType(0.0216608493924982909 * double(random.integer(-3, 3)));
+      for (Index k = 0; k < cols; ++k) logits(i, k) = step + TestType(1e-8 * double(random.integer(-9, 9)));
+    }
+    Labels const labels = random_labels(random, 300, cols);
+    INFO(cols << " classes");
+    auto const check = [&](auto const& z) {
+      using xent::softmax_cross_entropy, xent::softmax_cross_entropy_with_gradient;
+      constexpr Reduction none = Reduction::none;
+      CHECK(
+          identical(softmax_cross_entropy_with_gradient<none>(z, labels).loss, softmax_cross_entropy<none>(z, labels)));
+      CHECK(identical(softmax_cross_entropy_with_gradient<none>(z, labels, smoothed).loss,
+                      softmax_cross_entropy<none>(z, labels, smoothed)));
+      for (Index i = 0; i < 300; i += 16) {
+        auto const rows = z.middleRows(i, std::min<Index>(16, 300 - i));
+        auto const some = labels.segment(i, rows.rows());
+        CHECK(identical(softmax_cross_entropy_with_gradient(rows, some).loss, softmax_cross_entropy(rows, some)));
+      }
+    };
+    check(logits);
+    check(Cols<TestType>(logits));
   }
 }
 

@@ -171,6 +171,25 @@ TEMPLATE_LIST_TEST_CASE("one class: loss and gradient are exactly 0", "[edges]",
   CHECK(std::isnan(xent::softmax_cross_entropy(logits, Labels(Labels::Zero(3)))));
 }
 
+TEMPLATE_LIST_TEST_CASE("one class that is not finite: loss and gradient are NaN, also where all is smoothed away",
+                        "[edges]", Reals32And64) {
+  Cols<TestType> logits = Cols<TestType>::Zero(40, 1);
+  logits(3) = infinity<TestType>();
+  logits(20) = -infinity<TestType>();
+  logits(37) = nan<TestType>();
+  Labels const labels = Labels::Zero(40);
+  for (TestType smoothing : {TestType(0), TestType(1)}) {
+    auto const [loss, gradient] =
+        xent::softmax_cross_entropy_with_gradient<Reduction::none>(logits, labels, {.label_smoothing = smoothing});
+    for (Index i = 0; i < 40; ++i) {
+      bool const bad = i == 3 || i == 20 || i == 37;
+      INFO("row " << i << ", smoothing " << smoothing);
+      CHECK(std::isnan(loss(i)) == bad);
+      CHECK(std::isnan(gradient(i, 0)) == bad);
+    }
+  }
+}
+
 TEMPLATE_LIST_TEST_CASE("a NaN makes its row NaN wherever it stands, and no other row", "[edges]", Reals32And64) {
   Random random;
   for (Index cols : {2, 8, 17, 65, 300})

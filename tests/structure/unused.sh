@@ -19,9 +19,9 @@ CODE
   "${compile[@]}" -O2 -c "$scratch/unit.cpp" -o "$scratch/unit.o"
   nm -C "$scratch/unit.o" >"$scratch/symbols"
   local found=() kind
-  for kind in "LabelStripKernels<[0-9]+, \\(xent::detail::LabelsAs\\)1>" \
-    "LabelStripKernels<[0-9]+, \\(xent::detail::LabelsAs\\)0>" "DenseKernels" \
-    "LabelStripKernels<[0-9]+, \\(xent::detail::LabelsAs\\)3>" "TileKernels<.*::scatter"; do
+  for kind in "LabelStripKernels<[0-9]+, \\(xent::detail::LabelsAs\\)1, (true|false)>" \
+    "LabelStripKernels<[0-9]+, \\(xent::detail::LabelsAs\\)0, (true|false)>" "DenseKernels" \
+    "LabelStripKernels<[0-9]+, \\(xent::detail::LabelsAs\\)3, (true|false)>" "TileKernels<.*::scatter"; do
     if grep -qE "$kind" "$scratch/symbols"; then found+=(yes); else found+=(no); fi
   done
   echo "${found[*]}"

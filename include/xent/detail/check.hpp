@@ -9,6 +9,7 @@
 
 #include <Eigen/Core>
 
+#include <bit>      // std::bit_cast
 #include <cstddef>  // std::ptrdiff_t, std::size_t
 #include <cstdint>
 #include <functional>  // std::less: an order for any two pointers
@@ -141,14 +142,42 @@ void check_not_negative(const char* function, const char* name, const Scalar& va
 enum class Sign { any, not_negative };
 
 template <class Scalar>
-void check_weight_values(const char* function, const char* name, const WeightVector<Scalar>& weights, Sign sign) {
-  bool finite = true;  // found out without branches, for there may be many
-  bool negative = false;
-  for (Index i = 0; i < weights.size(); ++i) {
-    finite &= is_finite(weights[i]);
-    negative |= weights[i] < Scalar(0);
+bool admissible(const Scalar& weight, Sign sign) {
+  return is_finite(weight) && !(sign == Sign::not_negative && weight < Scalar(0));
+}
+
+/// Of floats or doubles by arithmetic on their bits, which compilers make vectors of: there may be one for each row, and
+/// 60000 take a quarter of the time.
+template <class Scalar>
+bool all_admissible(const WeightVector<Scalar>& weights, Sign sign) {
+  const Scalar* const weight = weights.data();
+  const Index size = weights.size();
+  Index i = 0;
+  if constexpr (std::is_same_v<Scalar, float> || std::is_same_v<Scalar, double>) {
+    using Word = std::conditional_t<std::is_same_v<Scalar, float>, std::uint32_t, std::uint64_t>;
+    constexpr Word top = Word(1) << (8 * sizeof(Word) - 1);
+    constexpr Word to_top = top - std::bit_cast<Word>(std::numeric_limits<Scalar>::infinity());
+    const Word negative = sign == Sign::not_negative ? top : 0;
+    constexpr int block = 16;
+    Word refused[block] = {};  // the top bit says so
+    for (; i + block <= size; i += block) {
+      for (int k = 0; k < block; ++k) {
+        const Word bits = std::bit_cast<Word>(weight[i + k]);
+        const Word magnitude = bits & (top - 1);
+        refused[k] |= (magnitude + to_top) | (bits & (magnitude + (top - 1)) & negative);
+      }
+    }
+    for (const Word x : refused) {
+      if (x >= top) return false;
+    }
   }
-  if (finite && !(negative && sign == Sign::not_negative)) return;
+  while (i < size && admissible(weight[i], sign)) ++i;
+  return i == size;
+}
+
+template <class Scalar>
+void check_weight_values(const char* function, const char* name, const WeightVector<Scalar>& weights, Sign sign) {
+  if (all_admissible(weights, sign)) return;
   for (Index i = 0; i < weights.size(); ++i) {
     if (!is_finite(weights[i])) {
       refuse<std::invalid_argument>(function, name, "[", i, "] is ", weights[i], ", expected a finite value");

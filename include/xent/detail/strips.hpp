@@ -172,20 +172,21 @@ class StripWork {
     const LossShape shape = shape_of(rule, begin_, rows_, z_weight);
     T* const home = keeps ? kept_ : const_cast<T*>(z_);
     const Index home_stride = keeps ? kept_stride_ : stride_;
-    const LabelStrip strip{z_,    stride_,     int(classes_), label, complete, weight,
-                           shape, 1 / divisor, loss,          keeps, home,     home_stride};
+    const LabelStrip strip{z_,    stride_,     int(classes_), label, complete,   weight,
+                           shape, 1 / divisor, loss,          home,  home_stride};
     if constexpr (Exps::careful) {
-      return kernels<LabelStripTable<LabelsAs::carefully>>().losses(strip, rows_);
+      return kernels<LabelStripTable<LabelsAs::carefully, keeps>>().losses(strip, rows_);
     } else {
       if constexpr (Rule::may_smooth) {
-        if (shape.smoothing != 0) return kernels<LabelStripTable<LabelsAs::smoothed>>().losses(strip, rows_);
+        if (shape.smoothing != 0) return kernels<LabelStripTable<LabelsAs::smoothed, keeps>>().losses(strip, rows_);
       }
       if constexpr (!each) {
         if (!Rule::may_weigh || (weight == nullptr && rule.plain())) {
-          return kernels<LabelStripTable<LabelsAs::summed>>().losses(strip, rows_);
+          return kernels<LabelStripTable<LabelsAs::summed, keeps>>().losses(strip, rows_);
         }
       }
-      if constexpr (each || Rule::may_weigh) return kernels<LabelStripTable<LabelsAs::plain>>().losses(strip, rows_);
+      if constexpr (each || Rule::may_weigh)
+        return kernels<LabelStripTable<LabelsAs::plain, keeps>>().losses(strip, rows_);
     }
   }
 

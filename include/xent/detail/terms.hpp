@@ -75,10 +75,8 @@ class LabelTerms {
   /// The labels of some rows, of absent ones no_label, and what they add to the divisor of the mean, unless `share` is null, as
   /// it may be without weights. Whether all are there.
   bool take(Index first, int count, int* label, V* share) const {
-    const auto* const of_class = class_weights().data();
-    const auto* const of_sample = options_.sample_weights.data();
-    const bool complete = take_rows(first, count, of_sample == nullptr ? nullptr : of_sample + first, label, share);
-    if (of_class != nullptr) weigh(label, count, share);
+    const bool complete = take_rows(first, count, sample_weights_from(first), label, share);
+    if (!class_weights().empty()) weigh(label, count, share);
     return complete;
   }
   V sum_of_shares(Index first, int count) const {
@@ -87,8 +85,8 @@ class LabelTerms {
     }
     int label[most_shares];
     V share[most_shares];
-    take(first, count, label, share);
-    return sum_of<V>(share, count);
+    take_rows(first, count, sample_weights_from(first), label, share);
+    return class_weights().empty() ? sum_of<V>(share, count) : weigh(label, count, share);
   }
 
   Index label(Index i) const { return label_(i); }
@@ -121,8 +119,14 @@ class LabelTerms {
   }
 
  private:
-  /// share *= the weights of the classes; where there is no label, it is 0.
-  void weigh(const int* label, int count, V* share) const {
+  /// Or null.
+  const auto* sample_weights_from(Index first) const {
+    const auto* const weight = options_.sample_weights.data();
+    return weight == nullptr ? nullptr : weight + first;
+  }
+
+  /// share *= the weights of the classes; where there is no label, it is 0. Returns the sum.
+  V weigh(const int* label, int count, V* share) const {
     using Weights = std::remove_cvref_t<decltype(class_weights())>;
     if constexpr (!no_weights<Weights>) {
       const auto* const of_class = class_weights().data();
@@ -133,6 +137,7 @@ class LabelTerms {
       }
       for (int j = 0; j < count; ++j) share[j] = V(V(widen(of_class[std::max(label[j], 0)])) * share[j]);
     }
+    return sum_of<V>(share, count);
   }
 
   /// The same without class weights.

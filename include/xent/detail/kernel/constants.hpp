@@ -46,7 +46,7 @@ struct ExpConstants<float> {
 
 /// The same with n in steps of 1 / size, so that |r| <= ln(2) / (2 size): 2^n = 2^floor(n) 2^(j / size), the second factor
 /// from a table that fills a register. `powers` are its bits, less what j adds to them when it is shifted into place with
-/// floor(n); `lost` is what their rounding lost, as a part of them.
+/// floor(n); `lost` is what their rounding lost, as a part of them. For differences of two such r there are other polynomials.
 template <int size>
 struct ExpTable;
 
@@ -54,7 +54,9 @@ template <>
 struct ExpTable<16> {
   static constexpr float to_steps = 786432.0f;  // leaves n times the size in the low bits: 2^19 + 2^18
   static constexpr int step_bits = 19;
-  static constexpr float polynomial[2] = {0.166669905f, 0.500016212f};  // relative error 1.6e-9
+  static constexpr float polynomial[2] = {0.166669905f, 0.500016212f};                     // relative error 1.6e-9
+  static constexpr float of_differences[2] = {0.166676f, 0.5000648f};                      // 2.6e-8
+  static constexpr float careful_of_differences[3] = {0.0416604323f, 0.166680259f, 0.5f};  // 1.9e-10
   alignas(64) static constexpr std::uint32_t powers[16] = {
       0x3f800000, 0x3f7daac3, 0x3f7b95c2, 0x3f79c3d3, 0x3f7837f0, 0x3f76f532, 0x3f75fed7, 0x3f75583f,
       0x3f7504f3, 0x3f7508a4, 0x3f75672a, 0x3f76248c, 0x3f7744fd, 0x3f78ccdf, 0x3f7ac0c7, 0x3f7d257d};
@@ -69,7 +71,9 @@ template <>
 struct ExpTable<8> {
   static constexpr float to_steps = 1572864.0f;  // 2^20 + 2^19
   static constexpr int step_bits = 20;
-  static constexpr float polynomial[3] = {0.041668825f, 0.166679621f, 0.5f};  // relative error 2.3e-10
+  static constexpr float polynomial[3] = {0.041668825f, 0.166679621f, 0.5f};               // relative error 2.3e-10
+  static constexpr float of_differences[3] = {0.0416417599f, 0.166721031f, 0.500000204f};  // 5.5e-9
+  static constexpr float careful_of_differences[4] = {0.00833228916f, 0.0416810620f, 0.166666683f, 0.5f};  // 2.5e-10
   alignas(64) static constexpr std::uint32_t powers[8] = {0x3f800000, 0x3f7b95c2, 0x3f7837f0, 0x3f75fed7,
                                                           0x3f7504f3, 0x3f75672a, 0x3f7744fd, 0x3f7ac0c7};
   alignas(64) static constexpr float lost[8] = {0.0f,           -1.19921575e-8f, 3.19341815e-8f,  -3.09907193e-8f,

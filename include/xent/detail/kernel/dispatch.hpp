@@ -123,9 +123,9 @@ struct LabelTable {
                double* share);
 };
 
-/// share *= the weights of the classes, or of any class where the label is negative.
+/// share *= the weights of the classes, or of any class where the label is negative. Returns the sum.
 struct ClassWeightTable {
-  void (*weigh)(const int* label, int rows, const float* of_class, std::ptrdiff_t classes, double* share);
+  double (*weigh)(const int* label, int rows, const float* of_class, std::ptrdiff_t classes, double* share);
 };
 
 template <class T, bool careful>
@@ -154,8 +154,7 @@ struct LabelStrip {
   LossShape shape;
   double scale;  // of the gradient
   double* loss;
-  bool keeps;   // exponentials, which become the gradient,
-  float* kept;  // ... here, which may be z; else it is not written to
+  float* kept;  // where exponentials, if they are kept, become the gradient: that may be z
   std::ptrdiff_t kept_stride;
 
   LabelStrip from(int row) const {
@@ -173,7 +172,7 @@ struct LabelStrip {
 /// smoothed.
 enum class LabelsAs { plain, summed, carefully, smoothed };
 
-template <LabelsAs as>
+template <LabelsAs as, bool keeps>
 struct LabelStripTable {
   double (*losses)(const LabelStrip& strip, int rows);
 };

@@ -71,9 +71,9 @@ struct TableOf<StripPutTable<T>, bytes> {
   static constexpr StripPutTable<T> value{&StripLabels<T, bytes>::put};
 };
 
-template <LabelsAs as, int bytes>
-struct TableOf<LabelStripTable<as>, bytes> {
-  static constexpr LabelStripTable<as> value{&LabelStripKernels<bytes, as>::losses};
+template <LabelsAs as, bool keeps, int bytes>
+struct TableOf<LabelStripTable<as, keeps>, bytes> {
+  static constexpr LabelStripTable<as, keeps> value{&LabelStripKernels<bytes, as, keeps>::losses};
 };
 
 template <class Label, int bytes>

@@ -4,63 +4,72 @@
 // Of few classes it is not the exponentials that take the time, but what comes before and after them. So as little as
 // possible is put down in between: what the sums say, for the losses, which are in double.
 
-/// The exponentials of a register of rows, one class after the other. One of the largest is held back: `top` in the end.
-template <int bytes, LabelsAs as>
+/// The exponentials of a register of rows, one class after the other. One of the largest is held back, so that the sum of the
+/// others keeps the digits of a small loss: what is added is always the lower one of the next logit and that held back so far.
+template <int bytes, LabelsAs as, bool keeps>
 struct LabelPass {
   using K = ExpConstants<float>;
   using L = Lanes<float, bytes>;
   using Reg = typename L::Reg;
   using Bits = typename L::Bits;
+  using Exp = RowExp<float, bytes, Unit::maximum>;
+  static constexpr bool careful = as == LabelsAs::carefully;
   // What a tree's rounding loses stays lost: with a power of 3 two classes side by side are more than 4 ulp off. And 8 are
   // not faster than 4.
-  static constexpr int span = as == LabelsAs::carefully ? 1 : 4;
+  static constexpr int span = careful ? 1 : 4;
   static constexpr float shrink = 1 / static_cast<float>(dense_grow<float>);
 
-  RowExp<float, bytes> exp;
-  Reg top, top_lost, lost;  // carefully, what the rounding of the exponentials lost too
-  Reg logit, own;           // the label's, its exponential if they are kept
-  Bits classes_to_label;
+  Exp exp;
+  const float* z;
+  float* kept;
   std::ptrdiff_t stride, kept_stride;
-  bool keeps;
+  Reg lost;                 // carefully, by the rounding of the exponentials
+  Reg most, top, top_lost;  // the largest logit so far, its exponential
+  Reg logit, own;           // the label's
+  Bits classes_to_label;
   // Of smoothed labels: how many logits are not -inf, and the sum of their margins max - z, each shrunk, see dense_grow.
   Reg shrunk_max, margin, unmasked;
-  Total<float, bytes> margins;
+  Total<float, bytes> below, margins;
 
   [[gnu::always_inline]] LabelPass(const LabelStrip& strip, Reg max)
       : exp(max),
-        top(Reg{}),
-        top_lost(Reg{}),
+        z(strip.z),
+        kept(strip.kept),
+        stride(strip.stride),
+        kept_stride(strip.kept_stride),
         lost(Reg{}),
         logit(Reg{}),
         own(Reg{}),
-        stride(strip.stride),
-        kept_stride(strip.kept_stride),
-        keeps(strip.keeps),
         shrunk_max(max * shrink),
         margin(Reg{}),
-        unmasked(Reg{}) {
+        unmasked(L::set(1.0f)) {
     __builtin_memcpy(&classes_to_label, strip.label, sizeof(Bits));
   }
 
-  /// Adds all classes but that one.
-  [[gnu::always_inline]] void add(const float* z, int classes, float* kept, Total<float, bytes>& total) {
-    for (; classes >= span; classes -= span) total.add(take<span>(z, kept));
-    if constexpr (as == LabelsAs::carefully) {
-      total.add(lost);
+  /// All classes but one.
+  [[gnu::always_inline]] void add(int others) {
+    hold_first();
+    for (; others >= span; others -= span) below.add(take<span>());
+    Reg rest = exp.nothing();
+    if constexpr (careful) {
+      rest += lost;
     } else {
-      Reg rest = Reg{};
-      if (classes & 2) rest += take<2>(z, kept);
-      if (classes & 1) rest += take<1>(z, kept);
-      total.add(rest);
+      if (others & 2) rest += take<2>();
+      if (others & 1) rest += take<1>();
     }
+    below.add(rest);
   }
 
  private:
+  [[gnu::always_inline]] void hold_first() {
+    most = L::load(z);
+    if constexpr (keeps) top = exponential(most, top_lost);
+    go_on(most, top);
+  }
+
   template <int n>
-  [[gnu::always_inline]] Reg take(const float*& z, float*& kept) {
-    const Reg total = tree<n>(z, kept);
-    z += n * stride;
-    kept += n * kept_stride;
+  [[gnu::always_inline]] Reg take() {
+    const Reg total = tree<n>();
     if constexpr (as == LabelsAs::smoothed) {
       margins.add(margin);
       margin = Reg{};
@@ -69,53 +78,81 @@ struct LabelPass {
   }
 
   template <int n>
-  [[gnu::always_inline]] Reg tree(const float* z, float* kept) {
+  [[gnu::always_inline]] Reg tree() {
     if constexpr (n == 1) {
-      const Reg x = L::load(z);
-      const auto here = classes_to_label == 0;
-      classes_to_label -= 1;
-      logit = here ? x : logit;
-      Reg e;
-      if constexpr (as == LabelsAs::carefully) {
-        Reg low;
-        e = exp(x, low);
-        lost += top < e ? top_lost : low;
-        top_lost = top > e ? top_lost : low;
-      } else {
-        e = exp(x);
-      }
-      if constexpr (as == LabelsAs::smoothed) {
-        const auto masked = reinterpret_cast<Bits>(x) == 0xFF800000u;  // -inf; -ffast-math knows none
-        margin += masked ? Reg{} : shrunk_max - x * shrink;
-        unmasked += masked ? Reg{} : L::set(1.0f);
-        e = masked ? Reg{} : e;
-      }
-      if (keeps) {
-        own = here ? e : own;
-        L::store(kept, e);
-      }
-      // Compared twice, so that it takes two instructions and not three. Where e is NaN both are.
-      const Reg lower = top < e ? top : e;
-      top = L::larger(top, e);
-      return lower;
+      return next();
     } else {
-      const Reg first = tree<n / 2>(z, kept);
-      return first + tree<n / 2>(z + n / 2 * stride, kept + n / 2 * kept_stride);
+      const Reg first = tree<n / 2>();
+      return first + tree<n / 2>();
     }
+  }
+
+  /// The lower one of the next class and what was held back, which is the other one from now on.
+  [[gnu::always_inline]] Reg next() {
+    const Reg x = L::load(z);
+    const auto raised = most < x;
+    const Reg lower = raised ? most : x;
+    Reg e, low;
+    if constexpr (keeps) {
+      e = exponential(x, low);
+      go_on(x, e);
+      swap(raised, e, top);
+      if constexpr (careful) swap(raised, low, top_lost);
+    } else {
+      e = exponential(lower, low);
+      go_on(x, e);
+    }
+    most = L::larger(most, x);  // compared another way, so that it does not wait for a mask
+    if constexpr (careful) lost += low;
+    if constexpr (as == LabelsAs::smoothed) {
+      margin += masked(lower) ? Reg{} : shrunk_max - lower * shrink;
+      unmasked += masked(lower) ? Reg{} : L::set(1.0f);
+    }
+    return e;
+  }
+
+  /// And what its rounding lost, carefully. Smoothed, what is kept is 0 where the logit is -inf.
+  [[gnu::always_inline]] Reg exponential(Reg x, Reg& low) const {
+    if constexpr (careful) return exp(x, low);
+    const Reg e = exp(x);
+    if constexpr (as == LabelsAs::smoothed && keeps) return masked(x) ? Reg{} : e;
+    return e;
+  }
+  /// By its bits, for -ffast-math knows no -inf.
+  static auto masked(Reg x) { return reinterpret_cast<Bits>(x) == 0xFF800000u; }
+
+  /// To the next class from this logit, with its exponential.
+  [[gnu::always_inline]] void go_on(Reg x, Reg e) {
+    const auto here = classes_to_label == 0;
+    classes_to_label -= 1;
+    logit = here ? x : logit;
+    z += stride;
+    if constexpr (keeps) {
+      own = here ? e : own;
+      L::store(kept, e);
+      kept += kept_stride;
+    }
+  }
+
+  template <class Mask>
+  [[gnu::always_inline]] static void swap(Mask where, Reg& x, Reg& y) {
+    const Reg before = x;
+    x = where ? y : x;
+    y = where ? before : y;
   }
 };
 
 /// What is known of a few registers of rows between their exponentials and their gradient.
 template <int bytes>
 struct LabelRows {
-  static constexpr int most = 4 * bytes / int(sizeof(float));
+  static constexpr int most = 8 * bytes / int(sizeof(float));
   static constexpr std::size_t size = std::size_t(most);
 
   alignas(64) float max[size];
   alignas(64) float logit[size];     // that of the label
   alignas(64) float own[size];       // its exponential as it is kept
   alignas(64) double below[size];    // the sum of all exponentials but one of the largest
-  alignas(64) double highest[size];  // that one
+  alignas(64) double highest[size];  // that one, if it is not 1
   alignas(64) float first[size];     // from exponentials to the gradient, see Factor
   alignas(64) float second[size];
   alignas(64) float at_label[size];  // the gradient there
@@ -124,7 +161,7 @@ struct LabelRows {
   alignas(64) float even[size];  // what is taken off all gradients
 };
 
-template <int bytes, LabelsAs as>
+template <int bytes, LabelsAs as, bool keeps>
 struct LabelStripKernels {
   using K = ExpConstants<float>;
   using L = Lanes<float, bytes>;
@@ -134,6 +171,7 @@ struct LabelStripKernels {
   using D = typename Wide::Reg;
   using Whole = typename VectorOf<std::int64_t, bytes>::type;
   using Rows = LabelRows<bytes>;
+  using Pass = LabelPass<bytes, as, keeps>;
 
   /// Returns the sum of the losses of rows that have a label. Where only that is wanted, each of them is 0 or NaN.
   static double losses(const LabelStrip& strip, int rows) {
@@ -175,7 +213,7 @@ struct LabelStripKernels {
     if (strip.shape.z_weight != nullptr) copy.shape.z_weight = z_weight;
     take(copy, L::count, total);
     for (int j = 0; j < rows; ++j) strip.loss[j] = loss[j];
-    if (strip.keeps) Copy::write(z, strip.classes, rows, strip.kept, strip.kept_stride);
+    if constexpr (keeps) Copy::write(z, strip.classes, rows, strip.kept, strip.kept_stride);
   }
 
   /// So many registers of rows, in three passes, each of which has enough to do at once.
@@ -191,47 +229,47 @@ struct LabelStripKernels {
         total += of_labelled(strip, j, loss, D{});
       }
     }
-    for (int j = 0; strip.keeps && j < rows; j += L::count) scale(strip.from(j), own, j);
+    for (int j = 0; keeps && j < rows; j += L::count) scale(strip.from(j), own, j);
   }
 
   [[gnu::always_inline]] static void sum(const LabelStrip& strip, Rows& rows, int j) {
     const Reg max = maximum(strip);
-    LabelPass<bytes, as> pass(strip, max);
-    Total<float, bytes> below, highest;
-    pass.add(strip.z, strip.classes, strip.kept, below);
-    if constexpr (as == LabelsAs::carefully) {
-      highest.add(pass.top);
-      highest.add(pass.top_lost);
-    } else {
+    Pass pass(strip, max);
+    pass.add(strip.classes - 1);
+    L::store(rows.max + j, max);
+    L::store(rows.logit + j, pass.logit);
+    if constexpr (keeps) L::store(rows.own + j, pass.own);
+    Wide::store(rows.below + j, pass.below.sum * K::unlift);
+    Wide::store(rows.below + j + Wide::count, pass.below.other * K::unlift);
+    if constexpr (!Pass::Exp::of_maximum) {
+      Total<float, bytes> highest;
       Reg lost;  // 4.0 ulp at the worst without it, 3.3 with it
       highest.add(pass.exp(max, lost));
       highest.add(lost);
+      Wide::store(rows.highest + j, highest.sum * K::unlift);
+      Wide::store(rows.highest + j + Wide::count, highest.other * K::unlift);
     }
     if constexpr (as == LabelsAs::smoothed) {
       Wide::store(rows.margins + j, pass.margins.sum);
       Wide::store(rows.margins + j + Wide::count, pass.margins.other);
       L::store(rows.unmasked + j, pass.unmasked);
     }
-    L::store(rows.max + j, max);
-    L::store(rows.logit + j, pass.logit);
-    L::store(rows.own + j, pass.own);
-    Wide::store(rows.below + j, below.sum);
-    Wide::store(rows.below + j + Wide::count, below.other);
-    Wide::store(rows.highest + j, highest.sum);
-    Wide::store(rows.highest + j + Wide::count, highest.other);
+  }
+
+  /// The maximum, or NaN if the first class is.
+  [[gnu::always_inline]] static Reg maximum(const LabelStrip& strip) {
+    Reg max = look(strip, 0);
+    for (int k = 1; k < strip.classes; ++k) max = L::larger(look(strip, k), max);
+    return max;
   }
 
   /// Asks for what the next rows need meanwhile: columns of 625000 x 32 take 1.4 times as long without, with gradient 2 times.
-  [[gnu::always_inline]] static Reg maximum(const LabelStrip& strip) {
+  [[gnu::always_inline]] static Reg look(const LabelStrip& strip, int k) {
     constexpr int ahead = strip_rows / 2;
-    Reg max = L::set(-K::infinity);
-    for (int k = 0; k < strip.classes; ++k) {
-      const float* const z = strip.z + k * strip.stride;
-      prefetch<Cache::second>(z, ahead);
-      if (strip.keeps) prefetch<Cache::second, true>(strip.kept + k * strip.kept_stride, ahead);
-      max = L::larger(L::load(z), max);
-    }
-    return max;
+    const float* const z = strip.z + k * strip.stride;
+    prefetch<Cache::second>(z, ahead);
+    if constexpr (keeps) prefetch<Cache::second, true>(strip.kept + k * strip.kept_stride, ahead);
+    return L::load(z);
   }
 
   /// What the sums say of as many rows as a register has doubles.
@@ -240,15 +278,27 @@ struct LabelStripKernels {
 
     [[gnu::always_inline]] Facts(const LabelStrip& strip, const Rows& sums, int j)
         : below(Wide::load(sums.below + j)),
-          top(Wide::load(sums.highest + j)),
+          top(highest(sums, j)),
           all(below + top),
           max(Wide::load_wider(sums.max + j)),
           margin(max - Wide::load_wider(sums.logit + j)),  // the difference of two large floats may be no float
           log_sum(ForFloat<bytes>::log1p_of_ratio(below, top)),
           weight(strip.weight != nullptr ? Wide::load(strip.weight + j) : Wide::set(1.0)),
-          own(as == LabelsAs::carefully ? top * ForFloat<bytes>::exp_of_minus(margin) : Wide::load_wider(sums.own + j)),
+          own(own_of(sums, j, top, margin)),
           others(margin == 0.0 ? below : (below - own) + top) {}
   };
+
+  static D highest(const Rows& rows, int j) {
+    if constexpr (Pass::Exp::of_maximum) return Wide::set(1.0);
+    return Wide::load(rows.highest + j);
+  }
+
+  static D kept_own(const Rows& rows, int j) { return Wide::load_wider(rows.own + j) * K::unlift; }
+  static D own_of(const Rows& rows, int j, D top, D margin) {
+    if constexpr (Pass::careful) return top * ForFloat<bytes>::exp_of_minus(margin);
+    if constexpr (keeps) return kept_own(rows, j);
+    return D{};
+  }
 
   /// x of the rows that have a label.
   [[gnu::always_inline]] static D of_labelled(const LabelStrip& strip, int j, D x, D otherwise) {
@@ -265,11 +315,10 @@ struct LabelStripKernels {
     if constexpr (as == LabelsAs::carefully) {
       outcome.focus(row.margin, row.own, row.others, strip.shape.gamma);
     }
-    if (strip.keeps) {
-      const D share = strip.scale / (row.all * K::unlift);
+    if constexpr (keeps) {
+      const D share = strip.scale / row.all;
       put_factor<float, bytes>(outcome.factor() * share, rows.first + j, rows.second + j);
-      const D at_label = outcome.at_label(row.own * K::unlift, row.others * K::unlift) * share;
-      Wide::store_narrower(rows.at_label + j, at_label);
+      Wide::store_narrower(rows.at_label + j, outcome.at_label(row.own, row.others) * share);
     }
     return outcome.loss + (row.all - row.all);  // NaN where the row is not regular
   }
@@ -282,18 +331,18 @@ struct LabelStripKernels {
     D tops = Wide::set(1.0);
     for (int j = 0; j < count; j += Wide::count) {
       const D below = Wide::load(rows.below + j);
-      const D top = Wide::load(rows.highest + j);
+      const D top = highest(rows, j);
       const D all = below + top;
       const D margin = Wide::load_wider(rows.max + j) - Wide::load_wider(rows.logit + j);
       margins += of_labelled(strip, j, margin, D{});
       rest = rest * of_labelled(strip, j, all, Wide::set(1.0)) + tops * of_labelled(strip, j, below, D{});
       tops *= of_labelled(strip, j, top, Wide::set(1.0));
       Wide::store(strip.loss + j, all - all);
-      if (strip.keeps) {
-        const D share = strip.scale / (all * K::unlift);
-        const D others = margin == 0.0 ? below : (below - Wide::load_wider(rows.own + j)) + top;
+      if constexpr (keeps) {
+        const D share = strip.scale / all;
+        const D others = margin == 0.0 ? below : (below - kept_own(rows, j)) + top;
         put_factor<float, bytes>(share, rows.first + j, rows.second + j);
-        Wide::store_narrower(rows.at_label + j, -(others * K::unlift) * share);
+        Wide::store_narrower(rows.at_label + j, -others * share);
       }
     }
     return margins + ForFloat<bytes>::log1p_of_ratio(rest, tops);
@@ -306,15 +355,15 @@ struct LabelStripKernels {
     const D even = strip.shape.smoothing / Wide::load_wider(rows.unmasked + j);
     const D margins = (kept == 0 ? D{} : kept * row.margin) + even * (Wide::load(rows.margins + j) * dense_grow<float>);
     const D loss = row.weight == 0.0 ? D{} : row.weight * (margins + row.log_sum);
-    if (strip.keeps) {
+    if constexpr (keeps) {
       const D scale = row.weight * strip.scale;
-      const D share = scale / (row.all * K::unlift);
+      const D share = scale / row.all;
       const D b = row.own == 0.0 ? Wide::set(kept) : even + kept;
       const D at_maximum = (strip.shape.smoothing - even) * row.own - b * row.others;  // a p - b without a difference
       const D at_label = row.margin == 0.0 ? at_maximum : row.own - b * row.all;
       put_factor<float, bytes>(share, rows.first + j, rows.second + j);
       Wide::store_narrower(rows.even + j, scale * even);
-      Wide::store_narrower(rows.at_label + j, at_label * K::unlift * share);
+      Wide::store_narrower(rows.at_label + j, at_label * share);
     }
     return loss + (row.all - row.all);
   }

@@ -118,7 +118,8 @@ struct ClassWeights {
   using Bits = typename L::Bits;
   using Wide = Lanes<double, bytes>;
 
-  static void weigh(const int* label, int rows, const float* of_class, std::ptrdiff_t classes, double* share) {
+  static double weigh(const int* label, int rows, const float* of_class, std::ptrdiff_t classes, double* share) {
+    typename Wide::Reg total = typename Wide::Reg{};
     int j = 0;
     if constexpr (has_table<float, bytes>) {
       if (classes <= L::count) {
@@ -127,12 +128,14 @@ struct ClassWeights {
           Bits index;
           __builtin_memcpy(&index, label + j, sizeof(index));
           const typename L::Halves weight(reinterpret_cast<typename L::Reg>(looked_up(table, index)));
-          multiply(share + j, widened<bytes>(weight.low));
-          multiply(share + j + Wide::count, widened<bytes>(weight.high));
+          total += multiply(share + j, widened<bytes>(weight.low));
+          total += multiply(share + j + Wide::count, widened<bytes>(weight.high));
         }
       }
     }
-    for (; j < rows; ++j) share[j] *= double(of_class[label[j] < 0 ? 0 : label[j]]);
+    double rest = 0;
+    for (; j < rows; ++j) rest += share[j] *= double(of_class[label[j] < 0 ? 0 : label[j]]);
+    return Wide::sum(total) + rest;
   }
 
  private:
@@ -143,5 +146,9 @@ struct ClassWeights {
     __builtin_memcpy(&table, weight, sizeof(table));
     return table;
   }
-  static void multiply(double* share, typename Wide::Reg by) { Wide::store(share, Wide::load(share) * by); }
+  static typename Wide::Reg multiply(double* share, typename Wide::Reg by) {
+    const typename Wide::Reg product = Wide::load(share) * by;
+    Wide::store(share, product);
+    return product;
+  }
 };

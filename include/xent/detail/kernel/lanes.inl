@@ -207,17 +207,24 @@ template <class T, int bytes>
 inline constexpr bool has_table = false;
 #endif
 
-/// exp in the units of a row's maximum: 2^lift exp(z) / (exp(moved) 2^exponent), each z reduced by itself. Rounding z - max
-/// first would cost up to 60 ulp in float and 500 in double. What rounds x log2(e) brings the power's bits along.
-template <class T, int bytes>
+/// What exponentials of a row are counted in: a power of two near that of the maximum, or that itself, if there is a table.
+enum class Unit { power, maximum };
+
+/// exp in units of a row: 2^lift exp(z) / (exp(moved) 2^exponent), or 2^lift exp(z) / exp(max). Each z is reduced by itself:
+/// rounding z - max first would cost up to 60 ulp in float and 500 in double. What rounds x log2(e) brings the power's bits
+/// along.
+template <class T, int bytes, Unit unit_of_row = Unit::power>
 struct RowExp {
   using K = ExpConstants<T>;
   using L = Lanes<T, bytes>;
   using Reg = typename L::Reg;
   using Bits = typename L::Bits;
 
+  static constexpr bool of_maximum = unit_of_row == Unit::maximum && has_table<T, bytes>;
+
   Reg moved, lowest, exponent, to_exponent;
   Reg to_steps;  // of the table
+  Reg rest_of_max;
   Bits powers, powers_lost;
 
   explicit RowExp(Reg max) {
@@ -228,9 +235,19 @@ struct RowExp {
     if constexpr (has_table<T, bytes>) {
       __builtin_memcpy(&powers, ExpTable<L::count>::powers, sizeof(powers));
       __builtin_memcpy(&powers_lost, ExpTable<L::count>::lost, sizeof(powers_lost));
-      to_steps = ExpTable<L::count>::to_steps + T(K::lift) - exponent;
+      using Table = ExpTable<L::count>;
+      Reg n = exponent;
+      if constexpr (of_maximum) {
+        Bits steps;
+        n = L::rounded(max - moved, L::set(Table::to_steps), steps);
+        rest_of_max = L::reduced(max - moved, n);
+      }
+      to_steps = Table::to_steps + T(K::lift) - n;
     }
   }
+
+  /// 0, or NaN where the maximum is not finite.
+  Reg nothing() const { return lowest - lowest; }
 
   [[gnu::always_inline]] Reg operator()(Reg z) const { return of_moved(z - moved); }
 
@@ -240,9 +257,9 @@ struct RowExp {
     Bits bits;
     if constexpr (has_table<T, bytes>) {
       using Table = ExpTable<L::count>;
-      const Reg r = L::reduced(x, L::rounded(x, to_steps, bits));
+      const Reg r = rest(x, bits);
       const Reg unit = reinterpret_cast<Reg>(looked_up(powers, bits) + (bits << Table::step_bits));
-      return (r * r * L::polynomial(Table::polynomial, r) + r) * unit + unit;
+      return (bend<false>(r) + r) * unit + unit;
     } else {
       const Reg r = L::reduced(x, L::rounded(x, to_exponent, bits));
       const Reg unit = reinterpret_cast<Reg>(bits << K::mantissa_bits);
@@ -255,12 +272,12 @@ struct RowExp {
   [[gnu::always_inline]] Reg of_moved(Reg z, Reg& lost) const {
     const Reg x = L::larger(lowest, z);
     Bits bits;
-    Reg unit, rest, lost_of_rest;  // of the table's short rest nothing is lost that matters
+    Reg unit, rise, lost_of_rise;  // of the table's short rise nothing is lost that matters
     if constexpr (has_table<T, bytes>) {
       using Table = ExpTable<L::count>;
-      const Reg r = L::reduced(x, L::rounded(x, to_steps, bits));
+      const Reg r = rest(x, bits);
       unit = reinterpret_cast<Reg>(looked_up(powers, bits) + (bits << Table::step_bits));
-      rest = (r * r * L::polynomial(Table::polynomial, r) + reinterpret_cast<Reg>(looked_up(powers_lost, bits))) + r;
+      rise = (bend<true>(r) + reinterpret_cast<Reg>(looked_up(powers_lost, bits))) + r;
     } else {
       const Reg n = L::rounded(x, to_exponent, bits);
       unit = reinterpret_cast<Reg>(bits << K::mantissa_bits);
@@ -268,18 +285,35 @@ struct RowExp {
       hide(r);
       Reg reduction = (x - n * K::ln2_high) - r;
       hide(reduction);
-      const Reg bend = L::exp_bend(r) + (reduction - n * K::ln2_low);
-      rest = r + bend;
-      hide(rest);
-      lost_of_rest = (r - rest) + bend;
+      const Reg beyond = L::exp_bend(r) + (reduction - n * K::ln2_low);
+      rise = r + beyond;
+      hide(rise);
+      lost_of_rise = (r - rise) + beyond;
     }
-    Reg e = rest * unit + unit;
+    Reg e = rise * unit + unit;
     hide(e);
-    Reg beyond = unit - e;
-    hide(beyond);
-    lost = rest * unit + beyond;
-    if constexpr (!has_table<T, bytes>) lost += lost_of_rest * unit;
+    Reg missing = unit - e;
+    hide(missing);
+    lost = rise * unit + missing;
+    if constexpr (!has_table<T, bytes>) lost += lost_of_rise * unit;
     return e;
+  }
+
+ private:
+  /// What is left of x between the steps of the table.
+  [[gnu::always_inline]] Reg rest(Reg x, Bits& steps) const {
+    const Reg r = L::reduced(x, L::rounded(x, to_steps, steps));
+    if constexpr (of_maximum) return r - rest_of_max;
+    return r;
+  }
+
+  /// exp(r) - 1 - r for such a rest.
+  template <bool careful>
+  [[gnu::always_inline]] static Reg bend(Reg r) {
+    using Table = ExpTable<L::count>;
+    if constexpr (of_maximum && careful) return r * r * L::polynomial(Table::careful_of_differences, r);
+    if constexpr (of_maximum) return r * r * L::polynomial(Table::of_differences, r);
+    return r * r * L::polynomial(Table::polynomial, r);
   }
 };
 
