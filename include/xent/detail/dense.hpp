@@ -91,7 +91,7 @@ void find_dense_outcomes(DenseStrip<double, most>& s, int rows, const DenseTerms
       return is_finite(sum[j]) ? V(sum[j]) + V(s.lost[part][j]) : V(sum[j]);
     };
     const auto partition = RowPartition<double>::of(
-        s.max[j], {s.exps[j] * unlift, s.lost[0][j] * unlift, s.equal[j], s.moved[j], s.exponent[j]});
+        s.max[j], {s.exps[j] * unlift, s.lost[0][j] * unlift, s.equal[j], s.moved[j], s.exponent[j]}, true);
     const bool regular = is_finite(s.max[j]) && !is_nan(s.exps[j]);
     V sum = whole(s.loss, 1) * V(dense_grow<double>);
     V others = terms.even ? V(0) : whole(s.others, 2);

@@ -43,11 +43,13 @@ class ReducedRows {
 
   bool regular(int j) const { return is_finite(strip.max[j]) && !is_nan(strip.sum[j]); }
 
-  RowPartition<W> partition(int j) const {
+  RowPartition<W> partition(int j, bool all_digits = false) const {
     constexpr double unlift = ExpConstants<T>::unlift;
     const double lost = sizeof(T) == sizeof(float) ? 0.0 : strip.lost[j] * unlift;
-    return RowPartition<W>::of(strip.max[j], {strip.sum[j] * unlift, lost, double(strip.equal[j]),
-                                              double(strip.moved[j]), double(strip.exponent[j])});
+    return RowPartition<W>::of(
+        strip.max[j],
+        {strip.sum[j] * unlift, lost, double(strip.equal[j]), double(strip.moved[j]), double(strip.exponent[j])},
+        all_digits);
   }
 
   V logsumexp(int j) const { return V(strip.max[j]) + V(outcomes.log_sum[j]); }
@@ -69,7 +71,7 @@ class ReducedRows {
         return label_outcome(reduced.template facts<V>(0, strip.logit[j]), weight == nullptr ? V(1) : weight[j], rule,
                              begin + j, divisor);
       };
-      find_by_row(rows, outcome_of, loss);
+      find_by_row<true>(rows, outcome_of, gradient, loss);  // for a power magnifies errors
     } else {
       alignas(64) double z_weight[most] = {};
       find_by_vectors(rows, weight, shape_of(rule, begin, rows, z_weight), divisor, gradient, loss);
@@ -86,11 +88,12 @@ class ReducedRows {
     if constexpr (in_long_double) {
       const auto outcome_of = [&](const RowPartition<W>& reduced, int j) {
         const V weight = weights == nullptr ? V(1) : weights[j];
+        const V nll = reduced.template label_loss<V>(strip.logit[j], weight);
+        if (!gradient) return LabelOutcome<V>{nll, V(0), V(0)};
         const V factor = weight / divisor;
-        return LabelOutcome<V>{reduced.template label_loss<V>(strip.logit[j], weight), factor,
-                               -V(factor * reduced.template others<V>(0, strip.logit[j]))};
+        return LabelOutcome<V>{nll, factor, -V(factor * reduced.template others<V>(0, strip.logit[j]))};
       };
-      find_by_row(rows, outcome_of, loss);
+      find_by_row<false>(rows, outcome_of, gradient, loss);
     } else {
       find_by_vectors(rows, weights, {}, divisor, gradient, loss);
     }
@@ -104,14 +107,15 @@ class ReducedRows {
     if constexpr (with_factors) std::copy_n(outcomes.factor, rows, factor_);
   }
 
-  template <class OutcomeOf>
-  void find_by_row(int rows, const OutcomeOf& outcome_of, V* loss) {
+  template <bool all_digits, class OutcomeOf>
+  void find_by_row(int rows, const OutcomeOf& outcome_of, bool gradient, V* loss) {
     for (int j = 0; j < rows; ++j) {
-      const RowPartition<W> reduced = partition(j);
+      const RowPartition<W> reduced = partition(j, all_digits);
       const LabelOutcome<V> outcome = outcome_of(reduced, j);
-      const Factor<T> parts(V(outcome.factor * reduced.template unit<V>()));
       loss[j] = regular(j) ? outcome.loss : quiet_nan<V>();
       outcomes.log_sum[j] = static_cast<double>(reduced.log_sum());
+      if (!gradient) continue;
+      const Factor<T> parts(V(outcome.factor * reduced.template unit<V>()));
       if constexpr (with_factors) factor_[j] = outcome.factor;
       outcomes.first[j] = parts.first;
       outcomes.second[j] = parts.second;

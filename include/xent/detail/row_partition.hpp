@@ -7,7 +7,7 @@
 #include <xent/detail/kernel/constants.hpp>
 #include <xent/detail/scalar.hpp>
 
-#include <cmath>  // std::exp
+#include <cmath>  // std::exp, std::log
 
 namespace xent::detail {
 
@@ -47,14 +47,16 @@ class RowPartition {
     take_logarithm();
   }
 
-  /// From what a kernel says of a row of `Scalar` with a finite maximum.
+  /// From what a kernel says of a row of `Scalar` with a finite maximum; to half an ulp of `Scalar`, or to all digits of W, which
+  /// of doubles takes twice as long.
   template <class Scalar>
-  static RowPartition of(const Scalar& max, const RowSum& row) {
+  static RowPartition of(const Scalar& max, const RowSum& row, bool all_digits) {
     using V = Wide<Scalar>;
     constexpr auto ln_2 = static_cast<V>(0.693147180559945309417232121458176568L);
     RowPartition partition;
     partition.max_ = is_nan(row.sum) ? quiet_nan<W>() : W(max);
-    const V unit = std::exp(V(row.exponent) * ln_2 - (V(max) - V(row.moved)));
+    const V x = V(row.exponent) * ln_2 - (V(max) - V(row.moved));
+    const V unit = all_digits ? std::exp(x) : exp_of_little(x);
     const V tail = (V(row.sum) + V(row.lost)) * unit + as_rounded(V(row.equal - 1));
     partition.unit_ = unit;
     partition.tail_ = Sum<W>(W(tail));
@@ -138,7 +140,17 @@ class RowPartition {
     return V(1) + tail_.template wide<V>();
   }
 
-  void take_logarithm() { log_sum_ = log1p_of(tail_.high()) + W(tail_.low() / W(W(1) + tail_.high())); }
+  /// log(1 + tail), of built-in numbers from the logarithm of the rounded sum: log1p takes several times as long.
+  void take_logarithm() {
+    const W& tail = tail_.high();
+    if constexpr (has_exact_errors<W>) {
+      const W sum = as_rounded(W(W(1) + tail));
+      const W seen = as_rounded(W(sum - W(1)));
+      log_sum_ = std::log(sum) + ((tail - seen) + tail_.low()) / sum;
+    } else {
+      log_sum_ = log1p_of(tail) + W(tail_.low() / W(W(1) + tail));
+    }
+  }
 
   template <class Scalar>
   void find_maximum(const Row<Scalar>& z) {

@@ -91,9 +91,10 @@ Way way_of(Index classes) {
   }
 }
 
-/// So many rows fit the scratch: an odd number of cache lines, so that its columns do not get into each other's way there.
+/// So many rows fill half of the scratch, so that what else belongs to them stays in the nearest cache too: 62500 x 64 with
+/// gradient takes 1.15 times as long with all of it. An odd number of lines, so that its columns do not get into each other's way.
 inline int rows_in_scratch(Index classes) {
-  const Index lines = std::clamp(scratch_size / classes / 16, Index{1}, Index{strip_rows / 16});
+  const Index lines = std::clamp(scratch_size / 2 / classes / 16, Index{1}, Index{strip_rows / 16});
   return int((lines - 1 + lines % 2) * 16);
 }
 
