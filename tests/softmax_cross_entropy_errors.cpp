@@ -6,10 +6,13 @@
 
 #include <xent/softmax_cross_entropy.hpp>
 
+#include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
 
+#include <cmath>
 #include <limits>
 #include <optional>
+#include <string>
 
 using namespace support;
 using Options = xent::SoftmaxCrossEntropyOptions<float>;
@@ -123,6 +126,39 @@ TEST_CASE("sample weights of a wrong length or not finite; negative ones pass", 
   }
   CHECK_NOTHROW(
       xent::softmax_cross_entropy(batch.logits, batch.labels, {.sample_weights = Eigen::Array4f(-1, 1, 1, 1)}));
+}
+
+TEMPLATE_TEST_CASE("the first of many bad weights is named, wherever it stands", "[errors]", float, double) {
+  using Weights = Eigen::Array<TestType, Eigen::Dynamic, 1>;
+  constexpr TestType largest = std::numeric_limits<TestType>::max();
+  constexpr TestType least = std::numeric_limits<TestType>::denorm_min();
+  Eigen::Index const size = 37;  // two blocks of 16, and some
+  Weights good = Weights::Ones(size);
+  good(2) = good(33) = largest;
+  good(3) = good(34) = least;
+  good(5) = good(35) = TestType(-0.0);
+  Eigen::Array<TestType, Eigen::Dynamic, Eigen::Dynamic> const square = good.matrix().asDiagonal().toDenseMatrix();
+  Eigen::VectorXi const labels = Eigen::VectorXi::Zero(size);
+  CHECK_NOTHROW(xent::softmax_cross_entropy(square, labels, {.class_weights = good, .sample_weights = good}));
+  constexpr TestType infinite = std::numeric_limits<TestType>::infinity();
+  for (TestType bad : {-least, -largest, infinite, -infinite, std::numeric_limits<TestType>::quiet_NaN()}) {
+    bool const finite = std::abs(bad) <= largest;
+    for (Eigen::Index i = 0; i < size; ++i) {
+      Weights weights = good;
+      weights(i) = bad;
+      if (i < 12) weights(i + 16) = bad;
+      std::string const named = "_weights[" + std::to_string(i) + "]";
+      INFO(bad << " at " << i);
+      CHECK(refuses<std::invalid_argument>(
+          [&] { xent::softmax_cross_entropy(square, labels, {.class_weights = weights}); }, {named.c_str()}));
+      auto const by_sample = [&] { xent::softmax_cross_entropy(square, labels, {.sample_weights = weights}); };
+      if (finite) {
+        CHECK_NOTHROW(by_sample());
+      } else {
+        CHECK(refuses<std::invalid_argument>(by_sample, {named.c_str()}));
+      }
+    }
+  }
 }
 
 TEST_CASE("z_loss negative or not finite", "[errors]") {
