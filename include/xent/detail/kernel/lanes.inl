@@ -415,7 +415,9 @@ struct ForFloat {
     Reg k = reinterpret_cast<Reg>(power | 0x4330000000000000u) - 0x1p52;
     hide(k);
     const Reg part = x * unit;
-    const Reg f = (part - y * (1.0 - unit)) / (part + y * (unit + 1.0));
+    Reg step = y * (1.0 - unit);
+    hide(step);
+    const Reg f = (part - step) / (part + y * (unit + 1.0));
     return k * 0.693147180559945309417 + f * L::polynomial(K::atanh, f * f);
   }
 };
