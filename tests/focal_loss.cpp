@@ -14,6 +14,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <cmath>
+#include <limits>
 #include <tuple>
 
 using namespace support;
@@ -154,6 +155,20 @@ TEMPLATE_LIST_TEST_CASE("no NaN where p is 0 or 1, for any gamma", "[focal_loss]
     CHECK(within(binary.loss, oracle::sigmoid_focal_loss(grid(z), grid(t), setup.exact()).none));
     CHECK(within(binary.gradient, oracle::sigmoid_focal_loss(grid(z), grid(t), setup.exact()).gradient));
   }
+}
+
+TEMPLATE_LIST_TEST_CASE("nor where 1 - p is below the smallest normal number", "[focal_loss][edges]", Reals32And64) {
+  TestType const edge = -std::log(std::numeric_limits<TestType>::min());
+  for (TestType gamma : {TestType(0.01), TestType(0.5), TestType(1), TestType(1.5), TestType(2), TestType(3)})
+    for (TestType beyond : {TestType(-2), TestType(0.01), TestType(2), TestType(12), TestType(40)}) {
+      INFO("gamma " << gamma << ", margin " << edge + beyond);
+      Setup<TestType> setup;
+      setup.gamma = gamma;
+      Rows<TestType> logits = Rows<TestType>::Zero(3, 2);
+      logits.col(1).setConstant(-edge - beyond);
+      check_softmax(logits, Labels(Labels::Zero(3)), setup);
+      check_softmax(logits, Labels(Labels::Ones(3)), setup);
+    }
 }
 
 TEMPLATE_LIST_TEST_CASE("one class: nothing to lose at any gamma", "[focal_loss][edges]", Reals32And64) {

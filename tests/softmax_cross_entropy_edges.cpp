@@ -125,6 +125,35 @@ TEMPLATE_LIST_TEST_CASE("a target of 0 at a logit of -inf contributes nothing", 
   }
 }
 
+TEMPLATE_LIST_TEST_CASE("the mean of losses beyond the largest number is finite, if it is one", "[edges]",
+                        Reals32And64) {
+  Random random;
+  TestType const big = std::numeric_limits<TestType>::max();
+  for (Index cols : {2, 9, 70, 300}) {
+    INFO(cols << " classes");
+    Rows<TestType> logits = normal_rows<TestType>(random, 5, cols, 2);
+    logits(1, 0) = -TestType(0.6) * big;
+    logits(1, 1) = TestType(0.6) * big;
+    Labels const labels = Labels::Zero(5);
+    auto const check = [&](Setup<TestType> const& setup) {
+      oracle::Loss const exact = oracle::softmax_cross_entropy(grid(logits), indices(labels), setup.exact());
+      auto const rows = xent::softmax_cross_entropy_with_gradient(logits, labels, setup.softmax());
+      auto const columns = xent::softmax_cross_entropy_with_gradient(Cols<TestType>(logits), labels, setup.softmax());
+      CHECK(std::isfinite(rows.loss));
+      CHECK(within(rows.loss, exact.mean));
+      CHECK(within(rows.gradient, exact.mean_gradient));
+      CHECK(within(columns.loss, exact.mean));
+      CHECK(within(columns.gradient, exact.mean_gradient));
+    };
+    Setup<TestType> setup;
+    check(setup);
+    setup.z_loss = 4 / big;
+    check(setup);
+    setup.class_weights = Vector<TestType>::Constant(cols, TestType(0.75));
+    check(setup);
+  }
+}
+
 TEMPLATE_LIST_TEST_CASE("a masked target's loss is +inf with every option, its gradient finite", "[edges]",
                         Reals32And64) {
   Random random;

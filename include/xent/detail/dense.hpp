@@ -5,7 +5,6 @@
 #include <xent/concepts.hpp>
 #include <xent/detail/access.hpp>
 #include <xent/detail/kernel/dispatch.hpp>
-#include <xent/detail/row_partition.hpp>
 #include <xent/detail/scalar.hpp>
 #include <xent/detail/ways.hpp>
 
@@ -80,56 +79,6 @@ class DenseSource<NoTargets, NoTargets, copies> {
   std::nullptr_t row(int) const { return nullptr; }
   Index stride() const { return 0; }
 };
-
-/// What becomes of doubles: as DenseOutcomes, but row by row in long double.
-template <class V, std::size_t most>
-void find_dense_outcomes(DenseStrip<double, most>& s, int rows, const DenseTerms& terms, const V& scale_of_all,
-                         V* loss) {
-  constexpr double unlift = ExpConstants<double>::unlift;
-  for (int j = 0; j < rows; ++j) {
-    const auto whole = [&](const double* sum, int part) {
-      return is_finite(sum[j]) ? V(sum[j]) + V(s.lost[part][j]) : V(sum[j]);
-    };
-    const auto partition = RowPartition<double>::of(
-        s.max[j], {s.exps[j] * unlift, s.lost[0][j] * unlift, s.equal[j], s.moved[j], s.exponent[j]}, true);
-    const bool regular = is_finite(s.max[j]) && !is_nan(s.exps[j]);
-    V sum = whole(s.loss, 1) * V(dense_grow<double>);
-    V others = terms.even ? V(0) : whole(s.others, 2);
-    V leading = terms.even ? V(0) : whole(s.leading, 3);
-    V even = s.even[j];
-    if (terms.even) {
-      even = V(terms.smoothing) / V(s.unmasked[j]);
-      sum *= even;
-      others = V(s.unmasked[j] - s.equal[j]) * even;
-      leading = V(s.equal[j]) * even;
-      s.even[j] = static_cast<double>(even);
-    }
-    const V more = V(s.label_weight[j]) * V(terms.label_share);  // what the label has beyond the others
-    const bool leads = s.logit[j] == s.max[j];
-    if (more != V(0)) sum += more * (V(s.max[j]) - V(s.logit[j]));
-    (leads ? leading : others) += more;
-    const V weight = s.sample_weight[j];
-    loss[j] = regular ? weight * (sum + (others + leading) * V(partition.log_sum())) : quiet_nan<V>();
-    if (!terms.gradient) continue;
-    const V scale = weight * scale_of_all;
-    const V share = scale * partition.template probability<V>(s.max[j]);
-    const V beside = scale * partition.template others<V>(0, s.max[j]);
-    const Factor<double> parts(V((others + leading) * scale * partition.template unit<V>()));
-    s.first[j] = parts.first;
-    s.second[j] = parts.second;
-    s.scale[j] = static_cast<double>(scale);
-    s.scaled_kept[j] = static_cast<double>(scale * (V(1) - V(terms.smoothing)));
-    s.scaled_even[j] = static_cast<double>(terms.smoothing == 0 ? V(0) : scale * (terms.smoothing / V(s.unmasked[j])));
-    s.rest[j] = static_cast<double>(others);
-    s.led[j] = static_cast<double>(leading);
-    s.share[j] = static_cast<double>(share);
-    s.beside[j] = static_cast<double>(beside);
-    const V spread = terms.even ? V(s.label_weight[j]) * even : V(s.label_weight[j] * s.even[j]);  // as in the sums
-    const V b = more + (s.logit[j] == -infinity<double>() ? V(0) : spread);
-    const V elsewhere = (others + leading) * scale * partition.template probability<V>(s.logit[j]) - scale * b;
-    s.at_label[j] = static_cast<double>(leads ? share * (others + (leading - b)) - b * beside : elsewhere);
-  }
-}
 
 /// The rows of `logits`, one after the other or a strip of them, through the passes of dense.inl. `out` gets the gradient, or is
 /// NoGradient. The exponentials are kept where the gradient will be: in its rows, or in the copy of the logits. Without `optional`
@@ -222,7 +171,8 @@ class DenseWork {
       kernels<DenseOutcomeTable<capacity>>().outcomes(strip_, rows_.rows, terms);
       return strip_.loss;
     } else {
-      find_dense_outcomes(strip_, rows_.rows, terms, scale, loss_);
+      kernels<DensePairTable<capacity>>().outcomes(strip_, rows_.rows, terms, TwoParts(scale));
+      for (int j = 0; j < rows_.rows; ++j) loss_[j] = V(strip_.loss[j]) * V(strip_.grow[j]);
       return loss_;
     }
   }

@@ -50,12 +50,15 @@ void fill(const Row<Scalar>& row, const W& value) {
 /// The sum of a few numbers, in four strands that a processor can follow at once.
 template <class V, class T>
 V sum_of(const T* x, int count) {
-  V strand[4] = {V(0), V(0), V(0), V(0)};
+  V first(0), second(0), third(0), fourth(0);
   int j = 0;
   for (; j + 4 <= count; j += 4) {
-    for (int k = 0; k < 4; ++k) strand[k] = strand[k] + V(widen(x[j + k]));
+    first = first + V(widen(x[j]));
+    second = second + V(widen(x[j + 1]));
+    third = third + V(widen(x[j + 2]));
+    fourth = fourth + V(widen(x[j + 3]));
   }
-  V total = (strand[0] + strand[1]) + (strand[2] + strand[3]);
+  V total = (first + second) + (third + fourth);
   for (; j < count; ++j) total = total + V(widen(x[j]));
   return total;
 }

@@ -47,18 +47,15 @@ class RowPartition {
     take_logarithm();
   }
 
-  /// From what a kernel says of a row of `Scalar` with a finite maximum; to half an ulp of `Scalar`, or to all digits of W, which
-  /// of doubles takes twice as long.
+  /// From what a kernel says of a row of `Scalar` with a finite maximum.
   template <class Scalar>
-  static RowPartition of(const Scalar& max, const RowSum& row, bool all_digits) {
+  static RowPartition of(const Scalar& max, const RowSum& row) {
     using V = Wide<Scalar>;
     constexpr auto ln_2 = static_cast<V>(0.693147180559945309417232121458176568L);
     RowPartition partition;
     partition.max_ = is_nan(row.sum) ? quiet_nan<W>() : W(max);
-    const V x = V(row.exponent) * ln_2 - (V(max) - V(row.moved));
-    const V unit = all_digits ? std::exp(x) : exp_of_little(x);
+    const V unit = std::exp(V(row.exponent) * ln_2 - (V(max) - V(row.moved)));
     const V tail = (V(row.sum) + V(row.lost)) * unit + as_rounded(V(row.equal - 1));
-    partition.unit_ = unit;
     partition.tail_ = Sum<W>(W(tail));
     partition.tail_.add_low(W(tail - V(partition.tail_.high())));
     partition.take_logarithm();
@@ -97,12 +94,6 @@ class RowPartition {
     return exp_difference<W>(z, max_).template wide<V>() / total<V>();
   }
 
-  /// Times an exponential in the units of the kernel: its probability.
-  template <class V>
-  V unit() const {
-    return V(unit_) / total<V>();
-  }
-
   /// 1 - probability(z_k) as the sum of the other classes, never as a difference from 1.
   template <class V>
   V others(Index k, const W& z) const {
@@ -116,12 +107,6 @@ class RowPartition {
   template <class V>
   V log_probability(const W& z) const {
     return as_rounded(V(V(z) - V(max_))) - V(log_sum_);
-  }
-
-  /// The loss of a row whose label has the logit z: weight * nll, exactly 0 for the weight 0.
-  template <class V>
-  V label_loss(const W& z, const V& weight) const {
-    return weight == V(0) ? V(0) : V(weight * nll<V>(z));
   }
 
   template <class V>
@@ -178,7 +163,6 @@ class RowPartition {
   Index arg_ = 0;  // the first of equals; only the portable code knows it
   Sum<W> tail_;
   W log_sum_ = W(0);
-  Wide<W> unit_ = Wide<W>(1);
 };
 
 }  // namespace xent::detail

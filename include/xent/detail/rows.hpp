@@ -96,7 +96,7 @@ class RowWork {
   static constexpr bool keeps = what != Kept::nothing;
   static constexpr bool packs = !RowsInPlace<Logits, T>;
   static constexpr bool direct = packs || SameRows<Logits, Out>;  // what is kept has a place
-  using Reduced = ReducedRows<Logits, Exps, capacity, !direct>;
+  using Reduced = ReducedRows<Logits, Exps, capacity>;
 
   /// Of the rows with a finite maximum. And the logits of the labels, if there are any.
   void find_sums(const int* label) {

@@ -134,18 +134,6 @@ Parts<W> exp_difference(const W& a, const W& b) {
   return {value, sum_error<W>(a, W(-b), difference)};
 }
 
-/// exp(x) for |x| < 1, of a long double to half an ulp of double.
-template <class V>
-V exp_of_little(const V& x) {
-  const double high = static_cast<double>(x);
-  if constexpr (std::is_same_v<V, double>) {
-    return std::exp(high);
-  } else {
-    const V value = V(std::exp(high));
-    return value + value * (x - V(high));
-  }
-}
-
 /// log(1 + x). Autodiff scalars that lack it get Kahan's form, log(u) x / (u - 1) with u = 1 + x, whose derivative is right too.
 template <class W>
 W log1p_of(const W& x) {

@@ -144,7 +144,7 @@ class StripWork {
   static constexpr bool direct = packs || ContiguousClasses<Out>;  // what is kept has a place
   // Whether one kernel takes the rows from labels to losses, but for those that it would reread.
   static constexpr bool by_label = std::is_same_v<T, float> && (direct || !keeps);
-  using Reduced = ReducedRows<Logits, Exps, strip_rows, !direct>;
+  using Reduced = ReducedRows<Logits, Exps, strip_rows>;
 
   /// Calls look() when the logits have been read, but not yet been written over.
   template <class Look>

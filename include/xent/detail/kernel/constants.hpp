@@ -131,21 +131,4 @@ struct RowSum {
   double exponent;
 };
 
-/// A factor for kept exponentials, which are 2^lift too large, in two parts. Multiplied one after the other they never leave
-/// the range of T on the way to a product that is in it.
-template <class T>
-struct Factor {
-  T first;
-  T second;
-
-  template <class V>
-  explicit Factor(const V& factor) {
-    constexpr auto unlift = static_cast<T>(ExpConstants<T>::unlift);
-    constexpr auto least = static_cast<V>(std::numeric_limits<T>::min()) / static_cast<V>(unlift);
-    const bool small = factor < least && factor > -least;
-    first = static_cast<T>(small ? factor : factor * static_cast<V>(unlift));
-    second = small ? unlift : T(1);
-  }
-};
-
 }  // namespace xent::detail

@@ -39,11 +39,19 @@ struct Strip {
   alignas(64) T logit[most];  // that of the label, or 0
 };
 
-/// What becomes of the rows of a strip, see StripKernels::outcomes and Factor.
+/// A number of twice the digits, high + low.
+struct TwoParts {
+  double high, low;
+
+  explicit TwoParts(long double x) : high(static_cast<double>(x)), low(static_cast<double>(x - high)) {}
+};
+
+/// What becomes of the rows of a strip, see StripKernels::outcomes and put_factor.
 template <class T, std::size_t most = strip_rows>
 struct StripOutcomes {
   alignas(64) double log_sum[most];
   alignas(64) double loss[most];
+  alignas(64) double grow[most];    // of double: what the loss is multiplied by
   alignas(64) double factor[most];  // of a softmax
   alignas(64) T first[most];
   alignas(64) T second[most];
@@ -94,6 +102,12 @@ template <class T, std::size_t most, bool focuses>
 struct StripOutcomeTable {
   void (*outcomes)(const Strip<T, most>& strip, int rows, const double* b, const LossShape& shape, double scale,
                    bool gradient, StripOutcomes<T, most>& outcomes);
+};
+/// For results in double.
+template <std::size_t most>
+struct PairOutcomeTable {
+  void (*outcomes)(const Strip<double, most>& strip, int rows, const double* b, const double* b_low,
+                   const LossShape& shape, const TwoParts& scale, bool gradient, StripOutcomes<double, most>& outcomes);
 };
 template <class T>
 struct StripScaleTable {
@@ -231,10 +245,11 @@ struct DenseStrip {
   alignas(64) T exponent[most];
   alignas(64) T highest[most];       // what is kept of the maximum
   alignas(64) double loss[most];     // the sum of b (max - z), or of max - z, over dense_grow<T>; then the loss
+  alignas(64) double grow[most];     // of double: what that is multiplied by
   alignas(64) double others[most];   // the sum of b over all z < max
   alignas(64) double leading[most];  // the sum of b over all z = max
   alignas(64) double lost[4][sizeof(T) == sizeof(double) ? most : 1];  // what the four sums of doubles lost
-  alignas(64) T first[most];   // from a kept exponential to scale a p, see Factor, and for the gradient
+  alignas(64) T first[most];   // from a kept exponential to scale a p, see put_factor, and for the gradient
   alignas(64) T second[most];  // scale (a p - b):
   alignas(64) T scale[most];
   alignas(64) T scaled_kept[most];  // scale kept and scale even, rounded once
@@ -275,6 +290,10 @@ struct DenseSumTable {
 template <std::size_t most>
 struct DenseOutcomeTable {
   void (*outcomes)(DenseStrip<float, most>& strip, int rows, const DenseTerms& terms);
+};
+template <std::size_t most>
+struct DensePairTable {
+  void (*outcomes)(DenseStrip<double, most>& strip, int rows, const DenseTerms& terms, const TwoParts& scale);
 };
 template <class T, bool wide, Blend blend>
 struct DenseGradientTable {

@@ -5,12 +5,14 @@
 
 #include <xent/detail/kernel/elements.inl>
 #include <xent/detail/kernel/labels.inl>
+#include <xent/detail/kernel/pairs.inl>
 #include <xent/detail/kernel/rows.inl>
 #include <xent/detail/kernel/strips.inl>
 #include <xent/detail/kernel/tiles.inl>
 
-#include <xent/detail/kernel/dense_cells.inl>   // on strips.inl
-#include <xent/detail/kernel/label_strips.inl>  // on strips.inl
+#include <xent/detail/kernel/dense_cells.inl>    // on strips.inl
+#include <xent/detail/kernel/label_strips.inl>   // on strips.inl
+#include <xent/detail/kernel/pair_outcomes.inl>  // on pairs.inl
 
 #include <xent/detail/kernel/dense_sums.inl>  // on dense_cells.inl
 
@@ -49,6 +51,11 @@ template <class T, std::size_t most, bool focuses, int bytes>
 struct TableOf<StripOutcomeTable<T, most, focuses>, bytes> {
   using K = StripKernels<T, bytes>;
   static constexpr StripOutcomeTable<T, most, focuses> value{&K::template outcomes<focuses, most>};
+};
+
+template <std::size_t most, int bytes>
+struct TableOf<PairOutcomeTable<most>, bytes> {
+  static constexpr PairOutcomeTable<most> value{&PairOutcomes<bytes>::template outcomes<most>};
 };
 
 template <class T, int bytes>
@@ -122,6 +129,11 @@ struct TableOf<DenseSumTable<T, wide, blend, keeps>, bytes> {
 template <std::size_t most, int bytes>
 struct TableOf<DenseOutcomeTable<most>, bytes> {
   static constexpr DenseOutcomeTable<most> value{&DenseOutcomes<bytes>::template outcomes<most>};
+};
+
+template <std::size_t most, int bytes>
+struct TableOf<DensePairTable<most>, bytes> {
+  static constexpr DensePairTable<most> value{&DensePairs<bytes>::template outcomes<most>};
 };
 
 template <class T, bool wide, Blend blend, int bytes>

@@ -153,7 +153,7 @@ struct LabelRows {
   alignas(64) float own[size];       // its exponential as it is kept
   alignas(64) double below[size];    // the sum of all exponentials but one of the largest
   alignas(64) double highest[size];  // that one, if it is not 1
-  alignas(64) float first[size];     // from exponentials to the gradient, see Factor
+  alignas(64) float first[size];     // from exponentials to the gradient, see put_factor
   alignas(64) float second[size];
   alignas(64) float at_label[size];  // the gradient there
   alignas(64) double margins[size];  // for smoothing, see LabelPass

@@ -442,7 +442,8 @@ struct RowTails {
   }
 };
 
-/// Factors in two parts, see Factor.
+/// Factors for kept exponentials, which are 2^lift too large, in two parts. Multiplied one after the other they never leave the
+/// range of T on the way to a product that is in it.
 template <class T, int bytes>
 void put_factor(typename Lanes<double, bytes>::Reg factor, T* first, T* second) {
   using L = Lanes<double, bytes>;
