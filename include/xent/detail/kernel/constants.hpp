@@ -45,13 +45,14 @@ struct ExpConstants<float> {
 };
 
 /// The same with n in steps of 1 / size, so that |r| <= ln(2) / (2 size): 2^n = 2^floor(n) 2^(j / size), the second factor
-/// from a table that fills a register. `powers` are its bits, less what j adds to them when it is shifted into place with
-/// floor(n); `lost` is what their rounding lost, as a part of them. For differences of two such r there are other polynomials.
-template <int size>
+/// from a table that fills a register, or two. `powers` are its bits, less what j adds to them when it is shifted into place
+/// with floor(n); `lost` is what their rounding lost, as a part of them. For differences of two such r there are other
+/// polynomials.
+template <class T, int size>
 struct ExpTable;
 
 template <>
-struct ExpTable<16> {
+struct ExpTable<float, 16> {
   static constexpr float to_steps = 786432.0f;  // leaves n times the size in the low bits: 2^19 + 2^18
   static constexpr int step_bits = 19;
   static constexpr float polynomial[2] = {0.166669905f, 0.500016212f};                     // relative error 1.6e-9
@@ -68,7 +69,7 @@ struct ExpTable<16> {
 };
 
 template <>
-struct ExpTable<8> {
+struct ExpTable<float, 8> {
   static constexpr float to_steps = 1572864.0f;  // 2^20 + 2^19
   static constexpr int step_bits = 20;
   static constexpr float polynomial[3] = {0.041668825f, 0.166679621f, 0.5f};               // relative error 2.3e-10
@@ -111,6 +112,36 @@ struct ExpConstants<double> {
                                                  1.6666665869417415142e-1, 5.0000000676427601451e-1};
   static constexpr double atanh[5] = {2.3617586679377134074e-1, 2.8534979699175198568e-1, 4.0000385967345029715e-1,
                                       6.6666665239970508093e-1, 2.0000000000084275813};
+};
+
+template <>
+struct ExpTable<double, 16> {
+  static constexpr double to_steps = 422212465065984.0;  // 2^48 + 2^47
+  static constexpr int step_bits = 48;
+  static constexpr double polynomial[5] = {1.3888594007473907253e-3, 8.3334719484755654293e-3, 4.1666666693260539310e-2,
+                                           1.6666666664417071220e-1,
+                                           4.9999999999999604127e-1};  // relative error 1.2e-17
+  alignas(64) static constexpr std::uint64_t powers[16] = {
+      0x3ff0000000000000, 0x3fefb5586cf9890f, 0x3fef72b83c7d517b, 0x3fef387a6e756238,
+      0x3fef06fe0a31b715, 0x3feedea64c123422, 0x3feebfdad5362a27, 0x3feeab07dd485429,
+      0x3feea09e667f3bcd, 0x3feea11473eb0187, 0x3feeace5422aa0db, 0x3feec49182a3f090,
+      0x3feee89f995ad3ad, 0x3fef199bdd85529c, 0x3fef5818dcfba487, 0x3fefa4afa2a490da};
+  alignas(64) static constexpr double lost[16] = {0.0,
+                                                  8.18931764e-17,
+                                                  -2.79391149e-17,
+                                                  7.82657326e-17,
+                                                  3.34846233e-17,
+                                                  3.7508542e-17,
+                                                  1.95725853e-17,
+                                                  5.68648096e-17,
+                                                  -6.83580866e-17,
+                                                  -2.35910948e-17,
+                                                  5.15483012e-17,
+                                                  1.53414101e-17,
+                                                  4.87516053e-17,
+                                                  1.68548729e-17,
+                                                  1.79012691e-17,
+                                                  -5.54506562e-17};
 };
 
 /// The maximum of a row, and where a block of the row kernels begins that has it; negative if none has.

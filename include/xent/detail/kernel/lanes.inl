@@ -2,7 +2,7 @@
 // xent/detail/kernel/lanes.inl - a register of numbers, its exp and log1p, once for each instruction set.
 //
 // The kernels are included in the namespace of their set and between its target pragmas. Their arithmetic is the
-// compilers' own on vectors: no intrinsics, and two instructions spelt out. No lambdas or default member initializers
+// compilers' own on vectors: no intrinsics, and three instructions spelt out. No lambdas or default member initializers
 // either: they would not inherit the target.
 
 template <class T, int bytes>
@@ -192,14 +192,19 @@ struct Lanes {
 };
 
 #ifdef __x86_64__
-/// Where one instruction looks up every lane in a register of floats, exp has a table of powers.
+/// Where one instruction looks up every lane, of floats in a register, of doubles in two, exp has a table of powers.
 template <class T, int bytes>
-inline constexpr bool has_table = sizeof(T) == 4 && bytes > 16;
+inline constexpr bool has_table = bytes == 64 || (sizeof(T) == 4 && bytes > 16);
 
-/// In each lane what `table` has in the one that the index says in its low bits.
+/// In each lane what the table has where the index says in its low bits.
 template <class Bits>
 [[gnu::always_inline]] inline Bits looked_up(Bits table, Bits index) {
   asm("vpermps %1, %2, %0" : "=v"(index) : "vm"(table), "v"(index));
+  return index;
+}
+template <class Bits>
+[[gnu::always_inline]] inline Bits looked_up(Bits table, Bits rest_of_table, Bits index) {
+  asm("vpermi2pd %2, %1, %0" : "+v"(index) : "v"(table), "vm"(rest_of_table));
   return index;
 }
 #else
@@ -221,11 +226,13 @@ struct RowExp {
   using Bits = typename L::Bits;
 
   static constexpr bool of_maximum = unit_of_row == Unit::maximum && has_table<T, bytes>;
+  static constexpr int registers = sizeof(T) == 4 ? 1 : 2;
+  using Table = ExpTable<T, registers * L::count>;
 
   Reg moved, lowest, exponent, to_exponent;
   Reg to_steps;  // of the table
   Reg rest_of_max;
-  Bits powers, powers_lost;
+  Bits powers[registers], powers_lost[registers];
 
   explicit RowExp(Reg max) {
     moved = ((max < K::reach) & (max > -K::reach)) ? Reg{} : max;
@@ -233,9 +240,8 @@ struct RowExp {
     exponent = L::round((max - moved) * K::log2_e);
     to_exponent = K::to_exponent + T(K::lift) - exponent;
     if constexpr (has_table<T, bytes>) {
-      __builtin_memcpy(&powers, ExpTable<L::count>::powers, sizeof(powers));
-      __builtin_memcpy(&powers_lost, ExpTable<L::count>::lost, sizeof(powers_lost));
-      using Table = ExpTable<L::count>;
+      __builtin_memcpy(powers, Table::powers, sizeof(powers));
+      __builtin_memcpy(powers_lost, Table::lost, sizeof(powers_lost));
       Reg n = exponent;
       if constexpr (of_maximum) {
         Bits steps;
@@ -256,9 +262,8 @@ struct RowExp {
     const Reg x = L::larger(lowest, z);
     Bits bits;
     if constexpr (has_table<T, bytes>) {
-      using Table = ExpTable<L::count>;
       const Reg r = rest(x, bits);
-      const Reg unit = reinterpret_cast<Reg>(looked_up(powers, bits) + (bits << Table::step_bits));
+      const Reg unit = reinterpret_cast<Reg>(in_table(powers, bits) + (bits << Table::step_bits));
       return (bend<false>(r) + r) * unit + unit;
     } else {
       const Reg r = L::reduced(x, L::rounded(x, to_exponent, bits));
@@ -274,10 +279,9 @@ struct RowExp {
     Bits bits;
     Reg unit, rise, lost_of_rise;  // of the table's short rise nothing is lost that matters
     if constexpr (has_table<T, bytes>) {
-      using Table = ExpTable<L::count>;
       const Reg r = rest(x, bits);
-      unit = reinterpret_cast<Reg>(looked_up(powers, bits) + (bits << Table::step_bits));
-      rise = (bend<true>(r) + reinterpret_cast<Reg>(looked_up(powers_lost, bits))) + r;
+      unit = reinterpret_cast<Reg>(in_table(powers, bits) + (bits << Table::step_bits));
+      rise = (bend<true>(r) + reinterpret_cast<Reg>(in_table(powers_lost, bits))) + r;
     } else {
       const Reg n = L::rounded(x, to_exponent, bits);
       unit = reinterpret_cast<Reg>(bits << K::mantissa_bits);
@@ -307,10 +311,14 @@ struct RowExp {
     return r;
   }
 
+  [[gnu::always_inline]] static Bits in_table(const Bits* table, Bits index) {
+    if constexpr (registers == 1) return looked_up(table[0], index);
+    if constexpr (registers == 2) return looked_up(table[0], table[1], index);
+  }
+
   /// exp(r) - 1 - r for such a rest.
   template <bool careful>
   [[gnu::always_inline]] static Reg bend(Reg r) {
-    using Table = ExpTable<L::count>;
     if constexpr (of_maximum && careful) return r * r * L::polynomial(Table::careful_of_differences, r);
     if constexpr (of_maximum) return r * r * L::polynomial(Table::of_differences, r);
     return r * r * L::polynomial(Table::polynomial, r);
