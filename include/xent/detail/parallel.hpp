@@ -58,13 +58,13 @@ void for_chunks(Eigen::Index count, Eigen::Index coefficients, Eigen::Index grai
 /// Sums what body(begin, end) returns for each chunk, always in the same order.
 template <bool threads_allowed, class Total, class Body>
 Total sum_chunks(Eigen::Index count, Eigen::Index coefficients, Eigen::Index grain, const Body& body) {
-  std::array<Total, std::size_t(max_chunks)> parts;
-  const auto sum_chunk = [&](Eigen::Index chunk, Eigen::Index begin, Eigen::Index end) {
-    parts[std::size_t(chunk)] = body(begin, end);
-  };
-  for_chunks<threads_allowed>(count, coefficients, grain, sum_chunk);
-  Total total;
   const Eigen::Index chunks = chunks_of(count, coefficients, grain).count;
+  if (chunks == 1) return body(Eigen::Index{0}, count);  // 32 x 10 takes 1.1 times as long without
+  std::array<Total, std::size_t(max_chunks)> parts;
+  for_chunks<threads_allowed>(
+      count, coefficients, grain,
+      [&](Eigen::Index chunk, Eigen::Index begin, Eigen::Index end) { parts[std::size_t(chunk)] = body(begin, end); });
+  Total total;
   for (Eigen::Index chunk = 0; chunk < chunks; ++chunk) total.add(parts[std::size_t(chunk)]);
   return total;
 }
