@@ -178,6 +178,7 @@ void label_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
     work.load(first, rows, end);
     V* const weights = terms.unweighted() ? nullptr : weight;
     const bool complete = terms.take(first, rows, label, weights);
+    std::fill(label + rows, label + std::min(lanes_of(rows), int(Work::capacity)), no_label);
     work.template find_losses<each>(label, complete, weights, rule, divisor, loss);
     absences.clear();
     for (int j = 0; !complete && j < rows; ++j) absences.note(j, label[j] == no_label);

@@ -164,6 +164,7 @@ struct LabelStrip {
   int classes;
   const int* label;      // negative where there is none,
   bool complete;         // which is not so
+  bool padded;           // whether all rows that registers take are there, those behind the last one without a label
   const double* weight;  // or null
   LossShape shape;
   double scale;  // of the gradient

@@ -183,12 +183,23 @@ struct LabelStripKernels {
       take(strip.from(row), some, total);
       row += some;
     }
-    if (row < rows) take_copy(strip.from(row), rows - row, total);
+    if (row < rows && strip.padded) take_padded(strip.from(row), rows - row, total);
+    if (row < rows && !strip.padded) take_copy(strip.from(row), rows - row, total);
     return Wide::sum(total);
   }
 
  private:
-  /// The last rows, which do not fill a register.
+  /// The last rows, which do not fill a register, where they stand: 8 x 10 takes 1.35 times as long in a copy, with gradient 1.4.
+  [[gnu::noinline]] static void take_padded(LabelStrip strip, int rows, D& total) {
+    for (int k = 0; k < strip.classes; ++k) {
+      float* const z = strip.kept + k * strip.kept_stride;
+      L::store(z, L::from(rows) ? Reg{} : L::load(z));
+    }
+    strip.complete = false;
+    take(strip, L::count, total);
+  }
+
+  /// The same of columns, which end there.
   [[gnu::noinline]] static void take_copy(const LabelStrip& strip, int rows, D& total) {
     using Copy = StripCopy<float, bytes, most_strip_classes>;
     float z[Copy::copy_size];

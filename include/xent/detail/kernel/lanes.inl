@@ -232,7 +232,7 @@ struct RowExp {
   Reg moved, lowest, exponent, to_exponent;
   Reg to_steps;  // of the table
   Reg rest_of_max;
-  Bits powers[registers], powers_lost[registers];
+  Bits powers[std::size_t(registers)], powers_lost[std::size_t(registers)];
 
   explicit RowExp(Reg max) {
     moved = ((max < K::reach) & (max > -K::reach)) ? Reg{} : max;
