@@ -143,7 +143,7 @@ struct DensePairs {
       const Reg label_weight = L::load(s.label_weight + row);
       const P weight = P::load(s.sample_weight + row);
       const PairScale<bytes> units((L::magnitude(tails.max) > large) | (L::magnitude(logit) > large) |
-                                   (loss.high > large / dense_grow<double>));
+                                   (L::magnitude(loss.high) > large / dense_grow<double>));
       const P margin = P::sum(tails.max * units.shrink, -logit * units.shrink);
       const auto leads = margin.high == 0.0;
       const P more = P::product(label_weight, L::set(terms.label_share));  // what the label has beyond the others
