@@ -172,8 +172,9 @@ class StripWork {
     const LossShape shape = shape_of(rule, begin_, rows_, z_weight);
     T* const home = keeps ? kept_ : const_cast<T*>(z_);
     const Index home_stride = keeps ? kept_stride_ : stride_;
-    const LabelStrip strip{z_,     stride_, int(classes_), label, complete, packs,
-                           weight, shape,   1 / divisor,   loss,  home,     home_stride};
+    const bool summed = !each && weight == nullptr;
+    const LabelStrip strip{z_,    stride_,     int(classes_), label, complete, packs,      weight,
+                           shape, 1 / divisor, summed,        loss,  home,     home_stride};
     if constexpr (Exps::careful) {
       return kernels<LabelStripTable<LabelsAs::carefully, keeps>>().losses(strip, rows_);
     } else {

@@ -168,6 +168,7 @@ struct LabelStrip {
   const double* weight;  // or null
   LossShape shape;
   double scale;  // of the gradient
+  bool summed;   // whether only the sum of losses without weights is wanted, if this is not a matter of LabelsAs
   double* loss;
   float* kept;  // where exponentials, if they are kept, become the gradient: that may be z
   std::ptrdiff_t kept_stride;

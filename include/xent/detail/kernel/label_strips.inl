@@ -23,9 +23,9 @@ struct LabelPass {
   const float* z;
   float* kept;
   std::ptrdiff_t stride, kept_stride;
-  Reg lost;                 // carefully, by the rounding of the exponentials
-  Reg most, top, top_lost;  // the largest logit so far, its exponential
-  Reg logit, own;           // the label's
+  Reg lows;                // carefully, the sum of the exponentials' second parts
+  Reg most, top, top_low;  // the largest logit so far, its exponential
+  Reg logit, own;          // the label's
   Bits classes_to_label;
   // Of smoothed labels: how many logits are not -inf, and the sum of their margins max - z, each shrunk, see dense_grow.
   Reg shrunk_max, margin, unmasked;
@@ -37,7 +37,7 @@ struct LabelPass {
         kept(strip.kept),
         stride(strip.stride),
         kept_stride(strip.kept_stride),
-        lost(Reg{}),
+        lows(Reg{}),
         logit(Reg{}),
         own(Reg{}),
         shrunk_max(max * shrink),
@@ -52,7 +52,7 @@ struct LabelPass {
     for (; others >= span; others -= span) below.add(take<span>());
     Reg rest = exp.nothing();
     if constexpr (careful) {
-      rest += lost;
+      rest += lows;
     } else {
       if (others & 2) rest += take<2>();
       if (others & 1) rest += take<1>();
@@ -63,8 +63,8 @@ struct LabelPass {
  private:
   [[gnu::always_inline]] void hold_first() {
     most = L::load(z);
-    if constexpr (keeps) top = exponential(most, top_lost);
-    go_on(most, top);
+    if constexpr (keeps) top = exponential(most, top_low);
+    go_on(most, careful ? top + top_low : top);
   }
 
   template <int n>
@@ -95,15 +95,15 @@ struct LabelPass {
     Reg e, low;
     if constexpr (keeps) {
       e = exponential(x, low);
-      go_on(x, e);
+      go_on(x, careful ? e + low : e);
       swap(raised, e, top);
-      if constexpr (careful) swap(raised, low, top_lost);
+      if constexpr (careful) swap(raised, low, top_low);
     } else {
       e = exponential(lower, low);
       go_on(x, e);
     }
     most = L::larger(most, x);  // compared another way, so that it does not wait for a mask
-    if constexpr (careful) lost += low;
+    if constexpr (careful) lows += low;
     if constexpr (as == LabelsAs::smoothed) {
       margin += masked(lower) ? Reg{} : shrunk_max - lower * shrink;
       unmasked += masked(lower) ? Reg{} : L::set(1.0f);
@@ -111,7 +111,7 @@ struct LabelPass {
     return e;
   }
 
-  /// And what its rounding lost, carefully. Smoothed, what is kept is 0 where the logit is -inf.
+  /// Carefully, in two parts. Smoothed, what is kept is 0 where the logit is -inf.
   [[gnu::always_inline]] Reg exponential(Reg x, Reg& low) const {
     if constexpr (careful) return exp(x, low);
     const Reg e = exp(x);
@@ -128,7 +128,7 @@ struct LabelPass {
     logit = here ? x : logit;
     z += stride;
     if constexpr (keeps) {
-      own = here ? e : own;
+      if constexpr (!careful) own = here ? e : own;
       L::store(kept, e);
       kept += kept_stride;
     }
@@ -150,7 +150,8 @@ struct LabelRows {
 
   alignas(64) float max[size];
   alignas(64) float logit[size];     // that of the label
-  alignas(64) float own[size];       // its exponential as it is kept
+  alignas(64) float own[size];       // its exponential as it is kept, or, carefully, in two parts
+  alignas(64) float own_low[size];
   alignas(64) double below[size];    // the sum of all exponentials but one of the largest
   alignas(64) double highest[size];  // that one, if it is not 1
   alignas(64) float first[size];     // from exponentials to the gradient, see put_factor
@@ -231,11 +232,11 @@ struct LabelStripKernels {
   static void take(const LabelStrip& strip, int rows, D& total) {
     Rows own;
     for (int j = 0; j < rows; j += L::count) sum(strip.from(j), own, j);
-    if constexpr (as == LabelsAs::summed) {
+    if (as == LabelsAs::summed || (as == LabelsAs::smoothed && strip.summed)) {
       total += finish_together(strip, own, rows);
     } else {
       for (int j = 0; j < rows; j += Wide::count) {
-        const D loss = as == LabelsAs::smoothed ? finish_smoothed(strip, own, j) : finish(strip, own, j);
+        const D loss = finish(strip, own, j);
         Wide::store(strip.loss + j, loss);
         total += of_labelled(strip, j, loss, D{});
       }
@@ -249,7 +250,12 @@ struct LabelStripKernels {
     pass.add(strip.classes - 1);
     L::store(rows.max + j, max);
     L::store(rows.logit + j, pass.logit);
-    if constexpr (keeps) L::store(rows.own + j, pass.own);
+    if constexpr (Pass::careful) {
+      Reg low;
+      pass.own = pass.exp(pass.logit, low);
+      L::store(rows.own_low + j, low);
+    }
+    if constexpr (keeps || Pass::careful) L::store(rows.own + j, pass.own);
     Wide::store(rows.below + j, pass.below.sum * K::unlift);
     Wide::store(rows.below + j + Wide::count, pass.below.other * K::unlift);
     if constexpr (!Pass::Exp::of_maximum) {
@@ -285,7 +291,7 @@ struct LabelStripKernels {
 
   /// What the sums say of as many rows as a register has doubles.
   struct Facts {
-    D below, top, all, max, margin, log_sum, weight, own, others;
+    D below, top, all, max, margin, weight, own, others;
 
     [[gnu::always_inline]] Facts(const LabelStrip& strip, const Rows& sums, int j)
         : below(Wide::load(sums.below + j)),
@@ -293,10 +299,12 @@ struct LabelStripKernels {
           all(below + top),
           max(Wide::load_wider(sums.max + j)),
           margin(max - Wide::load_wider(sums.logit + j)),  // the difference of two large floats may be no float
-          log_sum(ForFloat<bytes>::log1p_of_ratio(below, top)),
           weight(strip.weight != nullptr ? Wide::load(strip.weight + j) : Wide::set(1.0)),
-          own(own_of(sums, j, top, margin)),
+          own(own_of(sums, j)),
           others(margin == 0.0 ? below : (below - own) + top) {}
+
+    D log_sum() const { return ForFloat<bytes>::log1p_of_ratio(below, top); }
+    D irregular() const { return all - all; }  // NaN where the row is not regular
   };
 
   static D highest(const Rows& rows, int j) {
@@ -304,11 +312,11 @@ struct LabelStripKernels {
     return Wide::load(rows.highest + j);
   }
 
-  static D kept_own(const Rows& rows, int j) { return Wide::load_wider(rows.own + j) * K::unlift; }
-  static D own_of(const Rows& rows, int j, D top, D margin) {
-    if constexpr (Pass::careful) return top * ForFloat<bytes>::exp_of_minus(margin);
-    if constexpr (keeps) return kept_own(rows, j);
-    return D{};
+  static D own_of(const Rows& rows, int j) {
+    D own = D{};
+    if constexpr (keeps || Pass::careful) own = Wide::load_wider(rows.own + j);
+    if constexpr (Pass::careful) own += Wide::load_wider(rows.own_low + j);
+    return own * K::unlift;
   }
 
   /// x of the rows that have a label.
@@ -322,7 +330,11 @@ struct LabelStripKernels {
   /// Their losses, and what their gradients are made of.
   [[gnu::always_inline]] static D finish(const LabelStrip& strip, Rows& rows, int j) {
     const Facts row(strip, rows, j);
-    LabelledRows<bytes> outcome(row.max, row.margin, row.log_sum, row.weight, strip.shape, j);
+    if constexpr (as == LabelsAs::smoothed) {
+      const D margins = smooth(strip, rows, row, j);
+      return (row.weight == 0.0 ? D{} : row.weight * (margins + row.log_sum())) + row.irregular();
+    }
+    LabelledRows<bytes> outcome(row.max, row.margin, row.log_sum(), row.weight, strip.shape, j);
     if constexpr (as == LabelsAs::carefully) {
       outcome.focus(row.margin, row.own, row.others, strip.shape.gamma);
     }
@@ -331,41 +343,35 @@ struct LabelStripKernels {
       put_factor<float, bytes>(outcome.factor() * share, rows.first + j, rows.second + j);
       Wide::store_narrower(rows.at_label + j, outcome.at_label(row.own, row.others) * share);
     }
-    return outcome.loss + (row.all - row.all);  // NaN where the row is not regular
+    return outcome.loss + row.irregular();
   }
 
-  /// The sum of plain losses. That of log(all / top) is the logarithm of a product, for which all - top is carried along: all
-  /// its terms are positive. 10^6 x 2 takes 1.2 times as long with a logarithm for each.
+  /// The sum of losses without weights. That of log(all / top) is the logarithm of a product, for which all - top is carried
+  /// along: all its terms are positive. 10^6 x 2 takes 1.2 times as long with a logarithm for each.
   [[gnu::always_inline]] static D finish_together(const LabelStrip& strip, Rows& rows, int count) {
     D margins = D{};
     D rest = D{};
     D tops = Wide::set(1.0);
     for (int j = 0; j < count; j += Wide::count) {
-      const D below = Wide::load(rows.below + j);
-      const D top = highest(rows, j);
-      const D all = below + top;
-      const D margin = Wide::load_wider(rows.max + j) - Wide::load_wider(rows.logit + j);
-      margins += of_labelled(strip, j, margin, D{});
-      rest = rest * of_labelled(strip, j, all, Wide::set(1.0)) + tops * of_labelled(strip, j, below, D{});
-      tops *= of_labelled(strip, j, top, Wide::set(1.0));
-      Wide::store(strip.loss + j, all - all);
-      if constexpr (keeps) {
-        const D share = strip.scale / all;
-        const D others = margin == 0.0 ? below : (below - kept_own(rows, j)) + top;
+      const Facts row(strip, rows, j);
+      margins += of_labelled(strip, j, as == LabelsAs::smoothed ? smooth(strip, rows, row, j) : row.margin, D{});
+      rest = rest * of_labelled(strip, j, row.all, Wide::set(1.0)) + tops * of_labelled(strip, j, row.below, D{});
+      tops *= of_labelled(strip, j, row.top, Wide::set(1.0));
+      Wide::store(strip.loss + j, row.irregular());
+      if constexpr (keeps && as == LabelsAs::summed) {
+        const D share = strip.scale / row.all;
         put_factor<float, bytes>(share, rows.first + j, rows.second + j);
-        Wide::store_narrower(rows.at_label + j, -others * share);
+        Wide::store_narrower(rows.at_label + j, -row.others * share);
       }
     }
     return margins + ForFloat<bytes>::log1p_of_ratio(rest, tops);
   }
 
-  /// The same of smoothed labels: b = 1 - s + even at the label, even = s / unmasked elsewhere, 0 where the logit is -inf.
-  [[gnu::always_inline]] static D finish_smoothed(const LabelStrip& strip, Rows& rows, int j) {
-    const Facts row(strip, rows, j);
+  /// The sum of b (max - z) for smoothed labels: b = 1 - s + even at the label, even = s / unmasked elsewhere, 0 where the logit
+  /// is -inf. And what their gradients are made of.
+  [[gnu::always_inline]] static D smooth(const LabelStrip& strip, Rows& rows, const Facts& row, int j) {
     const double kept = 1 - strip.shape.smoothing;
     const D even = strip.shape.smoothing / Wide::load_wider(rows.unmasked + j);
-    const D margins = (kept == 0 ? D{} : kept * row.margin) + even * (Wide::load(rows.margins + j) * dense_grow<float>);
-    const D loss = row.weight == 0.0 ? D{} : row.weight * (margins + row.log_sum);
     if constexpr (keeps) {
       const D scale = row.weight * strip.scale;
       const D share = scale / row.all;
@@ -376,7 +382,7 @@ struct LabelStripKernels {
       Wide::store_narrower(rows.even + j, scale * even);
       Wide::store_narrower(rows.at_label + j, at_label * share);
     }
-    return loss + (row.all - row.all);
+    return (kept == 0 ? D{} : kept * row.margin) + even * (Wide::load(rows.margins + j) * dense_grow<float>);
   }
 
   /// Over the exponentials, which are 0 where the logit of a smoothed row is -inf.

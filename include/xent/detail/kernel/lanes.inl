@@ -272,35 +272,36 @@ struct RowExp {
     }
   }
 
-  /// The same, and what its rounding loses.
-  [[gnu::always_inline]] Reg operator()(Reg z, Reg& lost) const { return of_moved(z - moved, lost); }
-  [[gnu::always_inline]] Reg of_moved(Reg z, Reg& lost) const {
+  /// The same in two parts, which are not rounded to one: a power of the table and at most a twentieth of it, or, without a
+  /// table, the exponential and what its rounding loses.
+  [[gnu::always_inline]] Reg operator()(Reg z, Reg& low) const { return of_moved(z - moved, low); }
+  [[gnu::always_inline]] Reg of_moved(Reg z, Reg& low) const {
     const Reg x = L::larger(lowest, z);
     Bits bits;
-    Reg unit, rise, lost_of_rise;  // of the table's short rise nothing is lost that matters
     if constexpr (has_table<T, bytes>) {
       const Reg r = rest(x, bits);
-      unit = reinterpret_cast<Reg>(in_table(powers, bits) + (bits << Table::step_bits));
-      rise = (bend<true>(r) + reinterpret_cast<Reg>(in_table(powers_lost, bits))) + r;
+      const Reg unit = reinterpret_cast<Reg>(in_table(powers, bits) + (bits << Table::step_bits));
+      low = ((bend<true>(r) + reinterpret_cast<Reg>(in_table(powers_lost, bits))) + r) * unit;
+      asm("" : "+v"(low));  // else g++ contracts it with what it is added to, in one place and not in another
+      return unit;
     } else {
       const Reg n = L::rounded(x, to_exponent, bits);
-      unit = reinterpret_cast<Reg>(bits << K::mantissa_bits);
+      const Reg unit = reinterpret_cast<Reg>(bits << K::mantissa_bits);
       Reg r = L::reduced(x, n);
       hide(r);
       Reg reduction = (x - n * K::ln2_high) - r;
       hide(reduction);
       const Reg beyond = L::exp_bend(r) + (reduction - n * K::ln2_low);
-      rise = r + beyond;
+      Reg rise = r + beyond;
       hide(rise);
-      lost_of_rise = (r - rise) + beyond;
+      const Reg lost_of_rise = (r - rise) + beyond;
+      Reg e = rise * unit + unit;
+      hide(e);
+      Reg missing = unit - e;
+      hide(missing);
+      low = (rise * unit + missing) + lost_of_rise * unit;
+      return e;
     }
-    Reg e = rise * unit + unit;
-    hide(e);
-    Reg missing = unit - e;
-    hide(missing);
-    lost = rise * unit + missing;
-    if constexpr (!has_table<T, bytes>) lost += lost_of_rise * unit;
-    return e;
   }
 
  private:

@@ -52,7 +52,7 @@ struct RowPass {
   static constexpr int tree = careful ? 1 : K::tree;  // what their sum would lose
 
   RowExp<T, bytes> exp;
-  Reg maximum, equal, tops, lost;
+  Reg maximum, equal, tops, lows;
   Total<T, bytes> total;
   // Where what is read, or written, later is asked for, register by register: with gaps it does harm.
   std::ptrdiff_t ahead, ahead_of_kept;
@@ -62,7 +62,7 @@ struct RowPass {
         maximum(L::set(max)),
         equal(Reg{}),
         tops(Reg{}),
-        lost(Reg{}),
+        lows(Reg{}),
         ahead(to_read),
         ahead_of_kept(to_write) {}
 
@@ -72,7 +72,14 @@ struct RowPass {
     if constexpr (at < 8) {
       total.add(sum<tree, at>(x, kept, next));
       take_block<at + tree>(x, kept, next);
+    } else if constexpr (careful) {
+      add_lows();
     }
+  }
+
+  void add_lows() {
+    total.add(lows);
+    lows = Reg{};
   }
 
   /// At most four registers, which may have the maximum: there it counts as 0.
@@ -112,15 +119,15 @@ struct RowPass {
   template <class Mask>
   [[gnu::always_inline]] Reg take(Reg x, T* kept, [[maybe_unused]] Mask hidden) {
     Reg e;
+    Reg low = Reg{};
     if constexpr (careful) {
-      Reg low;
       e = exp.of_moved(x, low);
-      lost += hidden ? Reg{} : low;
+      lows += hidden ? Reg{} : low;
     } else {
       e = exp.of_moved(x);
     }
     if constexpr (what == Kept::margins) L::store(kept, x - (maximum - exp.moved));
-    if constexpr (what == Kept::exponentials) L::store(kept, e);
+    if constexpr (what == Kept::exponentials) L::store(kept, careful ? e + low : e);
     return e;
   }
 
@@ -186,14 +193,14 @@ struct RowSums {
     tops.take_rest(pass.tops);
     if (i < size) pass.take_last(last, int(size - i), out + (size - L::count) * step);
     next_top = tops.top();
+    if constexpr (careful) pass.add_lows();
     const auto total = pass.total.across();
-    const double lost = double(L::sum(pass.lost));
     L::store(strip.max + j, L::set(top.max));
     L::store(strip.equal + j, L::set(L::sum(pass.equal)));
     L::store(strip.moved + j, pass.exp.moved);
     L::store(strip.exponent + j, pass.exp.exponent);
-    Wide::store(strip.sum + j, Wide::set(sizeof(T) == 4 ? total.sum + lost : total.sum));
-    strip.lost[j] = total.lost + lost;
+    Wide::store(strip.sum + j, Wide::set(total.sum));
+    strip.lost[j] = total.lost;
   }
 };
 

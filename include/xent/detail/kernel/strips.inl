@@ -11,16 +11,16 @@ struct StripPass {
   using Reg = typename L::Reg;
 
   RowExp<T, bytes> exp;
-  Reg maximum, equal, lost;
+  Reg maximum, equal, lows;
   std::ptrdiff_t stride, kept_stride, ahead;
   bool keeps;
 
-  /// Adds so many classes, at most a tree of them, and what their rounding lost.
+  /// Adds so many classes, at most a tree of them, carefully in two parts.
   [[gnu::always_inline]] void add(int classes, const T* z, T* kept, Total<T, bytes>& total) {
     if constexpr (careful) {
       for (int k = 0; k < classes; ++k) total.add(sum<1>(z + k * stride, kept + k * kept_stride));
-      total.add(lost);
-      lost = Reg{};
+      total.add(lows);
+      lows = Reg{};
     } else {
       total.add(classes == K::tree ? sum<K::tree>(z, kept) : rest(classes, z, kept));
     }
@@ -34,14 +34,14 @@ struct StripPass {
       prefetch<Cache::second>(z, ahead);
       const Reg logit = L::load(z);
       Reg e;
+      Reg low = Reg{};
       if constexpr (careful) {
-        Reg low;
         e = exp(logit, low);
-        lost += logit >= maximum ? Reg{} : low;
+        lows += logit >= maximum ? Reg{} : low;
       } else {
         e = exp(logit);
       }
-      if (keeps) L::store(kept, e);
+      if (keeps) L::store(kept, careful ? e + low : e);
       equal = logit >= maximum ? equal + T(1) : equal;
       return logit >= maximum ? Reg{} : e;
     } else {
