@@ -16,7 +16,7 @@ struct PairTails {
   [[gnu::always_inline]] PairTails(const double* maxima, const double* moved, const double* exponent,
                                    const double* equal, const double* sum, const double* lost)
       : max(L::load(maxima)),
-        unit(P::exp(-P::reduced(max - L::load(moved), L::load(exponent)))),
+        unit(P::exp_of_rest(-P::reduced(max - L::load(moved), L::load(exponent)))),
         tail((P{L::load(sum), L::load(lost)} * unit).scaled(L::set(ExpConstants<double>::unlift)) + ties(equal)),
         log_sum(P::log1p(tail)) {}
 
@@ -59,6 +59,7 @@ struct PairOutcomes {
   template <std::size_t most>
   static void outcomes(const Strip<double, most>& strip, int rows, const double* b, const double* b_low,
                        const LossShape& shape, const TwoParts& scale, bool gradient, StripOutcomes<double, most>& out) {
+    const bool plain = b == nullptr && shape.z_loss == 0 && shape.gamma == 0;  // then three products need not be taken
     for (int row = 0; row < rows; row += L::count) {
       const PairTails<bytes> tails(strip.max + row, strip.moved + row, strip.exponent + row, strip.equal + row,
                                    strip.sum + row, strip.lost + row);
@@ -97,8 +98,10 @@ struct PairOutcomes {
       if (!gradient) continue;
       const P share = P{L::set(scale.high), L::set(scale.low)} * all.inverse();
       const P factor = weight + surplus;
-      put_factor<double, bytes>((factor * share * tails.unit).value(), out.first + row, out.second + row);
-      L::store(out.at_label + row, ((surplus * own + -(weight * others)) * share).value());
+      const P of_all = plain ? share : factor * share;
+      const P pull = plain ? -others : surplus * own + -(weight * others);
+      put_factor<double, bytes>((of_all * tails.unit).value(), out.first + row, out.second + row);
+      L::store(out.at_label + row, (pull * share).value());
       L::store(out.factor + row, factor.value() * scale.high);
     }
   }

@@ -95,12 +95,16 @@ struct Pair {
     Bits bits;
     const Reg n = L::rounded(z, L::set(K::to_exponent), bits);
     const Pair rest = reduced(z, n);
-    const Reg bend = L::exp_bend(rest.high);
-    const Reg beyond = rest.low + x.low;
-    const Pair rise = ordered_sum(rest.high, (beyond * (bend + rest.high) + beyond) + bend);
-    const Pair all = ordered_sum(L::set(1.0), rise.high);
     const Reg power = reinterpret_cast<Reg>(bits << K::mantissa_bits);
-    return choice(vanishes, of(0.0), {all.high * power, (all.low + rise.low) * power});
+    return choice(vanishes, of(0.0), exp_of_rest({rest.high, rest.low + x.low}).scaled(power));
+  }
+
+  /// exp(x) for |x| <= ln(2) / 2
+  [[gnu::always_inline]] static Pair exp_of_rest(Pair x) {
+    const Reg bend = L::exp_bend(x.high);
+    const Pair rise = ordered_sum(x.high, (x.low * (bend + x.high) + x.low) + bend);
+    const Pair all = ordered_sum(L::set(1.0), rise.high);
+    return {all.high, all.low + rise.low};
   }
 
   /// x - n ln 2
