@@ -54,17 +54,20 @@ struct Run {
   int repetitions;
 
   template <class Logits, class Truth>
-  Index cross_entropy(const Logits& logits, const Truth& truth) const {
+  Index cross_entropy(const Logits& logits, const Truth& truth, double smoothing = 0) const {
     typename Logits::PlainObject gradient(logits.rows(), logits.cols());
+    xent::SoftmaxCrossEntropyOptions<xent::ResultScalar<Logits>> options;
+    options.label_smoothing = static_cast<xent::ResultScalar<Logits>>(smoothing);
     for (int i = 0; i < repetitions; ++i) {
-      sink = with_gradient ? xent::softmax_cross_entropy_with_gradient(logits, truth, gradient)
-                           : xent::softmax_cross_entropy(logits, truth);
+      sink =
+          static_cast<float>(with_gradient ? xent::softmax_cross_entropy_with_gradient(logits, truth, gradient, options)
+                                           : xent::softmax_cross_entropy(logits, truth, options));
     }
     return logits.size();
   }
   template <class Logits>
-  Index cross_entropy(const Logits& logits) const {
-    return cross_entropy(logits, some_labels(logits));
+  Index cross_entropy(const Logits& logits, double smoothing = 0) const {
+    return cross_entropy(logits, some_labels(logits), smoothing);
   }
 
   template <class Logits>
@@ -112,6 +115,8 @@ struct Run {
     if (logits == "targets") {
       return cross_entropy(some_logits<Rows<float>>(64, 1000), numbers<Rows<float>>(64, 1000, 1e-3F, 1e-3F));
     }
+    if (logits == "smoothed") return cross_entropy(some_logits<Rows<float>>(4096, 10), 0.1);
+    if (logits == "doubles") return cross_entropy(some_logits<Rows<double>>(4096, 10));
     if (logits == "focal") return focal(some_logits<Rows<float>>(64, 1000));
     if (logits == "half") return cross_entropy(some_logits<Rows<Eigen::half>>(256, 300));
     if (logits == "elements") return binary(some_logits<Rows<float>>(100, 1000));

@@ -149,8 +149,8 @@ struct LabelRows {
   static constexpr std::size_t size = std::size_t(most);
 
   alignas(64) float max[size];
-  alignas(64) float logit[size];     // that of the label
-  alignas(64) float own[size];       // its exponential as it is kept, or, carefully, in two parts
+  alignas(64) float logit[size];  // that of the label
+  alignas(64) float own[size];    // its exponential as it is kept, or, carefully, in two parts
   alignas(64) float own_low[size];
   alignas(64) double below[size];    // the sum of all exponentials but one of the largest
   alignas(64) double highest[size];  // that one, if it is not 1
