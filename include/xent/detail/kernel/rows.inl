@@ -200,7 +200,7 @@ struct RowSums {
     L::store(strip.moved + j, pass.exp.moved);
     L::store(strip.exponent + j, pass.exp.exponent);
     Wide::store(strip.sum + j, Wide::set(total.sum));
-    strip.lost[j] = total.lost;
+    Wide::store(strip.lost + j, Wide::set(total.lost));
   }
 };
 
