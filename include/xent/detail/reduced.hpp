@@ -89,8 +89,9 @@ class ReducedRows {
       high[j] = parts.high;
       low[j] = parts.low;
     }
-    kernels<PairOutcomeTable<most>>().outcomes(strip, rows, weight == nullptr ? nullptr : high, low, shape,
-                                               TwoParts(1 / divisor), gradient, outcomes);
+    kernels<PairOutcomeTable<most>>().outcomes(strip, rows, weight == nullptr ? nullptr : high,
+                                               weight == nullptr ? nullptr : low, shape, TwoParts(1 / divisor),
+                                               gradient, outcomes);
     for (int j = 0; j < rows; ++j) loss[j] = V(outcomes.loss[j]) * V(outcomes.grow[j]);
   }
 };

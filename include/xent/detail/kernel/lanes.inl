@@ -207,6 +207,13 @@ template <class Bits>
   asm("vpermi2pd %2, %1, %0" : "+v"(index) : "v"(table), "vm"(rest_of_table));
   return index;
 }
+
+/// A product that g++ would contract with what it is added to, but only where nothing else is made of it.
+template <class Reg>
+[[gnu::always_inline]] inline Reg as_rounded(Reg product) {
+  asm("" : "+v"(product));
+  return product;
+}
 #else
 template <class T, int bytes>
 inline constexpr bool has_table = false;
@@ -281,8 +288,7 @@ struct RowExp {
     if constexpr (has_table<T, bytes>) {
       const Reg r = rest(x, bits);
       const Reg unit = reinterpret_cast<Reg>(in_table(powers, bits) + (bits << Table::step_bits));
-      low = ((bend<true>(r) + reinterpret_cast<Reg>(in_table(powers_lost, bits))) + r) * unit;
-      asm("" : "+v"(low));  // else g++ contracts it with what it is added to, in one place and not in another
+      low = as_rounded(((bend<true>(r) + reinterpret_cast<Reg>(in_table(powers_lost, bits))) + r) * unit);
       return unit;
     } else {
       const Reg n = L::rounded(x, to_exponent, bits);
