@@ -217,6 +217,21 @@ TEMPLATE_LIST_TEST_CASE("focal gradients: pair, buffer and in place hold the sam
   CHECK(identical(copy, binary.gradient));
 }
 
+TEMPLATE_LIST_TEST_CASE("a focal loss has the same bits alone and beside a gradient", "[focal_loss]", Reals32And64) {
+  Random random;
+  for (auto [rows, cols] : {std::tuple(10000, 3), std::tuple(3000, 10), std::tuple(300, 300)}) {
+    INFO(rows << " x " << cols);
+    auto const check = [](auto const& logits, Labels const& labels) {
+      CHECK(identical(xent::softmax_focal_loss_with_gradient<Reduction::none>(logits, labels).loss,
+                      xent::softmax_focal_loss<Reduction::none>(logits, labels)));
+    };
+    Rows<TestType> const logits = normal_rows<TestType>(random, rows, cols, 1);
+    Labels const labels = random_labels(random, rows, cols);
+    check(logits, labels);
+    check(Cols<TestType>(logits), labels);
+  }
+}
+
 TEST_CASE("the focal losses' refusals", "[focal_loss][errors]") {
   Eigen::ArrayXXf const logits = Eigen::ArrayXXf::Zero(2, 3);
   Eigen::Array2i const labels(0, 2);

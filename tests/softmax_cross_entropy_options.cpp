@@ -99,6 +99,19 @@ TEMPLATE_LIST_TEST_CASE("smoothing from none to all of the target", "[options]",
     }
 }
 
+TEMPLATE_LIST_TEST_CASE("ignored rows add nothing to smoothed losses", "[options]", Reals32And64) {
+  Random random;
+  for (Index cols : {2, 3, 10, 40, 200}) {
+    INFO(cols << " classes");
+    auto [logits, labels] = batch<TestType>(random, 70, cols);
+    for (Index i = 1; i < 70; i += 4) labels(i) = -1;
+    Setup<TestType> setup;
+    setup.ignore_index = -1;
+    setup.label_smoothing = TestType(0.25);
+    check_both_orders(logits, labels, setup);
+  }
+}
+
 TEMPLATE_LIST_TEST_CASE("smoothing gives nothing to masked classes", "[options]", Reals32And64) {
   Random random;
   for (auto [cols, smoothing, weighted] : {std::tuple(3, 0.2, true),
