@@ -28,10 +28,17 @@ class RowWork {
 
   RowWork(const Logits& logits, const Rows<Logits>& source, Out& out)
       : maxima_(kernels<RowMaximumTable<T>>()),
-        sums_(kernels<RowSumTable<T, Exps::careful, what>>()),
+        sum_(kernels<RowSumTable<T, Exps::careful, what>>().sum),
         source_(source),
         out_(out),
-        classes_(class_count(logits)) {}
+        classes_(class_count(logits)) {
+    if constexpr (may_reread) {
+      const auto& table = kernels<RowRereadTable<T>>();
+      rereads_ = table.sum != nullptr && classes_ >= least_classes_past_caches && exceeds_caches<T>(logits) &&
+                 home(0) != row(0);
+      if (rereads_) sum_ = table.sum;
+    }
+  }
 
   /// Where nothing is written, what the sums say of a few rows is worked out at once: 4096 x 1000 takes 1.06 times as long one
   /// by one. Else writing them would be put off, which takes longer.
@@ -94,7 +101,9 @@ class RowWork {
   static constexpr bool keeps = what != Kept::nothing;
   static constexpr bool packs = !RowsInPlace<Logits, T>;
   static constexpr bool direct = packs || SameRows<Logits, Out>;  // what is kept has a place
+  static constexpr bool may_reread = what == Kept::exponentials && !Exps::careful && !packs && direct;
   using Reduced = ReducedRows<Logits, Exps, capacity>;
+  bool keeps_now() const { return keeps && !rereads_; }
 
   /// Of the rows with a finite maximum. And the logits of the labels, if there are any.
   void find_sums(const int* label) {
@@ -102,10 +111,10 @@ class RowWork {
       const T* const z = row(j);
       const RowTop<T> top = top_known_ ? next_top_ : maxima_.maximum(z, classes_);
       // The maximum of the row after it is found at the same time: not beside writing, 4096 x 1000 is faster without.
-      top_known_ = !keeps && is_finite(top.max) && (j + 1 < rows_ || more_);
+      top_known_ = !keeps_now() && is_finite(top.max) && (j + 1 < rows_ || more_);
       if (is_finite(top.max)) {
-        sums_.sum(z, classes_, top, keeps ? home(j) : nullptr, top_known_ ? row(j + 1) : z, next_top_,
-                  label == nullptr ? no_label : label[j], reduced_.strip, j);
+        sum_(z, classes_, top, keeps_now() ? home(j) : nullptr, top_known_ ? row(j + 1) : z, next_top_,
+             label == nullptr ? no_label : label[j], reduced_.strip, j);
       } else {
         leave_out(j, top.max);
       }
@@ -147,15 +156,22 @@ class RowWork {
   /// Before a row is written, while what that takes is still being worked out: 16384 x 1000 with gradient takes 1.06 times as
   /// long without.
   void find_next_maximum() {
-    if (!keeps || !more_) return;
+    if (!keeps_now() || !more_) return;
     next_top_ = maxima_.maximum(row(rows_), classes_);
     top_known_ = true;
   }
 
-  /// Makes the kept exponentials multiples of the probabilities.
+  /// Makes the kept exponentials, or those taken again, multiples of the probabilities.
   void write_multiples() {
     find_next_maximum();
     for (int j = 0; j < rows_; ++j) {
+      if constexpr (may_reread) {
+        if (rereads_) {
+          kernels<RowRereadTable<T>>().multiples(row(j), classes_, reduced_.strip.max[j], reduced_.outcomes.first[j],
+                                                 reduced_.outcomes.second[j], home(j));
+          continue;
+        }
+      }
       if constexpr (direct) {
         kernels<RowScaleTable<T>>().scale(home(j), classes_, reduced_.outcomes.first[j], reduced_.outcomes.second[j]);
         if constexpr (packs) unpack(scratch_, Index{1}, out_row(j));
@@ -174,7 +190,7 @@ class RowWork {
   }
 
   const RowMaximumTable<T>& maxima_;
-  const RowSumTable<T, Exps::careful, what>& sums_;
+  decltype(RowSumTable<T, Exps::careful, what>::sum) sum_;
   const Rows<Logits>& source_;
   Out& out_;
   Index classes_;
@@ -183,6 +199,7 @@ class RowWork {
   bool more_ = false;
   RowTop<T> next_top_;
   bool top_known_ = false;
+  bool rereads_ = false;
   Reduced reduced_;
   T scratch_[packs ? scratch_size : 1];
 };

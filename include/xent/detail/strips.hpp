@@ -161,7 +161,7 @@ class StripWork {
   }
 
   void find_running_sums() {
-    kernels<RereadTable<T, Exps::careful>>().running_sums(z_, stride_, classes_, rows_, reduced_.strip);
+    kernels<StripRereadTable<Exps::careful>>().running_sums(z_, stride_, classes_, rows_, reduced_.strip);
   }
 
   /// The losses, and the gradient in place of what is kept. Returns their sum.
@@ -208,9 +208,9 @@ class StripWork {
   }
 
   void write_multiples() {
-    kernels<RereadTable<T, Exps::careful>>().multiples(z_, stride_, classes_, rows_, reduced_.strip.max,
-                                                       reduced_.outcomes.first, reduced_.outcomes.second, kept_,
-                                                       kept_stride_);
+    kernels<StripRereadTable<Exps::careful>>().multiples(z_, stride_, classes_, rows_, reduced_.strip.max,
+                                                         reduced_.outcomes.first, reduced_.outcomes.second, kept_,
+                                                         kept_stride_, kept_ != z_ && exceeds_caches<T>(logits_));
   }
 
   /// What the gradient is at the labels.

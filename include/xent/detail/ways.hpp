@@ -25,6 +25,10 @@ inline constexpr Index most_tile_bytes = 1024;
 inline constexpr Index least_row_classes = 16;
 /// Scratch of one way, in scalars: it stays within the nearest caches, and on the stack.
 inline constexpr Index scratch_size = near_size;
+/// What is larger does not stay in any cache, and is written past them: 256 x 50257 with gradient takes 1.25 times as long
+/// through them. Not so rows of less than some pages.
+inline constexpr Index most_cached_bytes = Index{24} << 20;
+inline constexpr Index least_classes_past_caches = 4096;
 /// In longer rows a float could not count the classes that share the maximum.
 inline constexpr Index most_kernel_classes = Index{1} << 24;
 
@@ -75,6 +79,12 @@ const T* row_to_write([[maybe_unused]] const Logits& logits, [[maybe_unused]] Ou
     if (to.row_stride == cells<false>(logits).row_stride) return to.row(begin).data;
   }
   return nullptr;
+}
+
+/// Whether what is written, as large as the logits, is too large for the caches.
+template <class T, class Logits>
+bool exceeds_caches(const Logits& logits) {
+  return logits.size() >= most_cached_bytes / Index(sizeof(T));
 }
 
 /// The way to kernels in T.

@@ -148,12 +148,20 @@ struct StripSumTable {
                std::ptrdiff_t kept_stride);
 };
 
-/// For strips whose exponentials are taken twice.
-template <class T, bool careful>
-struct RereadTable {
-  void (*running_sums)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, Strip<T>& strip);
-  void (*multiples)(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const T* max, const T* first,
-                    const T* second, T* out, std::ptrdiff_t out_stride);
+/// For rows whose exponentials are taken twice, and what is made of them is written past the caches, see reread.inl: null
+/// pointers where it is faster to keep them.
+template <class T>
+struct RowRereadTable {
+  decltype(RowSumTable<T, false, Kept::nothing>::sum) sum;
+  void (*multiples)(const T* z, std::ptrdiff_t size, T max, T first, T second, T* out);
+};
+
+/// For strips of floats whose exponentials are taken twice, see there.
+template <bool careful>
+struct StripRereadTable {
+  void (*running_sums)(const float* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, Strip<float>& strip);
+  void (*multiples)(const float* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const float* max,
+                    const float* first, const float* second, float* out, std::ptrdiff_t out_stride, bool past_caches);
 };
 
 /// Float rows of at most so many classes, a strip of them, which a kernel takes from labels to losses, see label_strips.inl.

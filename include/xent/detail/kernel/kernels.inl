@@ -13,6 +13,7 @@
 #include <xent/detail/kernel/dense_cells.inl>    // on strips.inl
 #include <xent/detail/kernel/label_strips.inl>   // on strips.inl
 #include <xent/detail/kernel/pair_outcomes.inl>  // on pairs.inl
+#include <xent/detail/kernel/reread.inl>         // on strips.inl
 
 #include <xent/detail/kernel/dense_sums.inl>  // on dense_cells.inl
 
@@ -99,10 +100,20 @@ struct TableOf<StripSumTable<T, careful>, bytes> {
   static constexpr StripSumTable<T, careful> value{&StripSums<T, bytes, careful>::sums};
 };
 
-template <class T, bool careful, int bytes>
-struct TableOf<RereadTable<T, careful>, bytes> {
-  static constexpr RereadTable<T, careful> value{&StripSums<T, bytes, careful>::running_sums,
-                                                 &StripKernels<T, bytes>::multiples};
+template <class T, int bytes>
+struct TableOf<RowRereadTable<T>, bytes> {
+  static constexpr RowRereadTable<T> value{};
+};
+/// With AVX2 256 x 50257 takes 1.4 times as long so.
+template <class T>
+struct TableOf<RowRereadTable<T>, 64> {
+  static constexpr RowRereadTable<T> value{&RowSums<T, 64, false, Kept::nothing>::sum, &RowMultiples<T, 64>::multiples};
+};
+
+template <bool careful, int bytes>
+struct TableOf<StripRereadTable<careful>, bytes> {
+  static constexpr StripRereadTable<careful> value{&RunningSums<bytes, careful>::sums,
+                                                   &StripMultiples<bytes>::multiples};
 };
 
 template <class T, int bytes>

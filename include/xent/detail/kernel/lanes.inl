@@ -27,6 +27,13 @@ template <Cache cache, bool to_write = false, class T>
   __builtin_prefetch(reinterpret_cast<const void*>(address), int(to_write), int(cache));
 }
 
+/// So that other threads see what was stored past the caches when they see what is stored next.
+inline void past_caches_done() {
+#ifdef __x86_64__
+  __builtin_ia32_sfence();
+#endif
+}
+
 /// x * first * second, one after the other.
 template <class X, class Y>
 X times(X x, Y first, Y second) {
@@ -75,6 +82,23 @@ struct Lanes {
   static Reg set(T x) { return x - Reg{}; }
   static Reg load(const T* p) { return *reinterpret_cast<const Unaligned*>(p); }
   static void store(T* p, Reg x) { *reinterpret_cast<Unaligned*>(p) = x; }
+  /// Past the caches, so that no line is read before it is written; p is a multiple of the register's size. To be followed by
+  /// past_caches_done().
+  [[gnu::always_inline]] static void store_past_caches(T* p, Reg x) {
+#if defined(__clang__)
+    __builtin_nontemporal_store(x, reinterpret_cast<Reg*>(p));
+#elif defined(__x86_64__)
+    using Floats = typename VectorOf<float, bytes>::type;
+    const Floats bits = reinterpret_cast<Floats>(x);
+    float* const to = reinterpret_cast<float*>(p);
+    if constexpr (bytes == 64) __builtin_ia32_movntps512(to, bits);
+    if constexpr (bytes == 32) __builtin_ia32_movntps256(to, bits);
+    if constexpr (bytes == 16) __builtin_ia32_movntps(to, bits);
+#else
+    store(p, x);
+#endif
+  }
+  static bool fits_past_caches(const T* p) { return reinterpret_cast<std::uintptr_t>(p) % std::uintptr_t(bytes) == 0; }
   /// Of double: from floats and to floats.
   using Narrow = typename VectorOf<float, bytes / 2>::type;
   static Reg load_wider(const float* p) {

@@ -166,7 +166,7 @@ struct RowSums {
     // 8 KB on, or the row after this one, whose maximum will be looked for by itself, and what it will be written to, if that
     // is more than a page, which the processor sees by itself: 3000 x 4100 takes 1.25 times as long without.
     constexpr std::ptrdiff_t page = 4096 / int(sizeof(T));
-    const bool asks = kept != nullptr && size > page;
+    const bool asks = kept != nullptr && size > page / 2;
     RowPass<T, bytes, careful, what> pass(top.max, kept != nullptr ? size : 2 * page, asks ? size : 0);
     RowTops<T, bytes> tops;
     const Reg last = L::load(z + size - L::count);

@@ -12,7 +12,7 @@ struct StripPass {
 
   RowExp<T, bytes> exp;
   Reg maximum, equal, lows;
-  std::ptrdiff_t stride, kept_stride, ahead;
+  std::ptrdiff_t stride, kept_stride;
   bool keeps;
 
   /// Adds so many classes, at most a tree of them, carefully in two parts.
@@ -31,7 +31,7 @@ struct StripPass {
   template <int n>
   [[gnu::always_inline]] Reg sum(const T* z, T* kept) {
     if constexpr (n == 1) {
-      prefetch<Cache::second>(z, ahead);
+      prefetch<Cache::second>(z, K::tree * stride);
       const Reg logit = L::load(z);
       Reg e;
       Reg low = Reg{};
@@ -153,15 +153,7 @@ struct StripKernels {
   using Copy = StripCopy<T, bytes>;
 
   static void maximum(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, T* max) {
-    clear_maximum(rows, max);
-    raise_maximum(z, stride, classes, rows, max);
-  }
-
-  static void clear_maximum(int rows, T* max) {
     for (int row = 0; row < rows; row += L::count) L::store(max + row, L::set(-K::infinity));
-  }
-
-  static void raise_maximum(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, T* max) {
     const int span = span_of<T>(stride, classes);
     for (std::ptrdiff_t k = 0; k < classes; k += span) {
       const int block = classes - k < span ? int(classes - k) : span;
@@ -186,28 +178,6 @@ struct StripKernels {
         L::store(out + row, times(L::load(out + row), L::load(first + row), L::load(second + row)));
       }
       for (; row < rows; ++row) out[row] = times(out[row], first[row], second[row]);
-    }
-  }
-
-  /// out = exp(z) * first * second in the units of the sums, from the logits once more. Two classes at a
-  /// time: 4096 x 1000 takes 1.2 times as long with eight, for columns so far apart share places in the caches.
-  static void multiples(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const T* max,
-                        const T* first, const T* second, T* out, std::ptrdiff_t out_stride) {
-    constexpr int pair = 2;
-    for (std::ptrdiff_t k = 0; k < classes; k += pair) {
-      const int block = classes - k < pair ? int(classes - k) : pair;
-      const T* const in = z + k * stride;
-      T* const result = out + k * out_stride;
-      int row = 0;
-      for (; row + L::count <= rows; row += L::count) {
-        multiply(in + row, stride, block, max + row, first + row, second + row, result + row, out_stride);
-      }
-      if (row < rows) {
-        T copy[Copy::copy_size];
-        Copy::read(in + row, stride, block, rows - row, copy);
-        multiply(copy, L::count, block, max + row, first + row, second + row, copy, L::count);
-        Copy::write(copy, block, rows - row, result + row, out_stride);
-      }
     }
   }
 
@@ -255,18 +225,6 @@ struct StripKernels {
   }
 
  private:
-  static void multiply(const T* z, std::ptrdiff_t stride, int classes, const T* max, const T* first, const T* second,
-                       T* out, std::ptrdiff_t out_stride) {
-    const RowExp<T, bytes> exp(L::load(max));
-    const Reg one = L::load(first);
-    const Reg other = L::load(second);
-    for (int k = 0; k < classes; ++k) {
-      prefetch<Cache::second>(z + k * stride, 4 * stride);
-      prefetch<Cache::second, true>(out + k * out_stride, 4 * out_stride);
-      L::store(out + k * out_stride, times(exp(L::load(z + k * stride)), one, other));
-    }
-  }
-
   static void update_maximum(const T* z, std::ptrdiff_t stride, int classes, T* max) {
     Reg most = L::load(max);
     for (int k = 0; k < classes; ++k) {
@@ -288,80 +246,7 @@ struct StripSums {
   /// The sums of rows with the maxima `strip.max`; the exponentials are written to `kept`, which may be z or null.
   static void sums(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, Strip<T>& strip, T* kept,
                    std::ptrdiff_t kept_stride) {
-    clear(strip, rows);
-    add_all(z, stride, classes, rows, strip, kept, kept_stride, K::tree * stride);
-    set_units(strip, rows);
-  }
-
-  /// The same of many classes, and the maxima: those of the classes seen so far, so that memory is read but once. When they
-  /// rise the sums go over to their units. Of float.
-  static void running_sums(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, Strip<T>& strip) {
-    constexpr std::ptrdiff_t span = 64;
-    alignas(64) T before[strip_rows];
-    clear(strip, rows);
-    StripKernels<T, bytes>::clear_maximum(rows, strip.max);
-    for (std::ptrdiff_t k = 0; k < classes; k += span) {
-      const std::ptrdiff_t count = classes - k < span ? classes - k : span;
-      for (int row = 0; row < rows; row += L::count) L::store(before + row, L::load(strip.max + row));
-      StripKernels<T, bytes>::raise_maximum(z + k * stride, stride, count, rows, strip.max);
-      if (k > 0) rescale(strip, rows, before);
-      add_all(z + k * stride, stride, count, rows, strip, nullptr, 0, span * stride);
-    }
-    set_units(strip, rows);
-  }
-
- private:
-  static void clear(Strip<T>& strip, int rows) {
-    for (int row = 0; row < rows; row += L::count) {
-      L::store(strip.equal + row, Reg{});
-      update(strip, row, Total<T, bytes>());
-    }
-  }
-
-  static void set_units(Strip<T>& strip, int rows) {
-    for (int row = 0; row < rows; row += L::count) {
-      const RowExp<T, bytes> exp(L::load(strip.max + row));
-      L::store(strip.moved + row, exp.moved);
-      L::store(strip.exponent + row, exp.exponent);
-    }
-  }
-
-  /// From sums below the maxima `before` to such below strip.max. What was equal to them is no longer left out.
-  static void rescale(Strip<T>& strip, int rows, const T* before) {
-    using D = typename Wide::Reg;
-    alignas(64) T top[strip_rows];
-    alignas(64) T lost[strip_rows];
-    alignas(64) T moved[strip_rows];
-    alignas(64) T exponent[strip_rows];
-    set_units(strip, rows);
-    for (int row = 0; row < rows; row += L::count) {
-      const Reg max = L::load(before + row);
-      const RowExp<T, bytes> exp(max);
-      Reg low;
-      L::store(top + row, exp(max, low));
-      L::store(lost + row, low);
-      L::store(moved + row, exp.moved);
-      L::store(exponent + row, exp.exponent);
-    }
-    for (int row = 0; row < rows; row += Wide::count) {
-      const D from = Wide::load_wider(before + row);
-      const auto raised = Wide::load_wider(strip.max + row) > from;
-      const auto empty = from == -ExpConstants<double>::infinity;
-      const D equal = Wide::load_wider(strip.equal + row);
-      const D sum = Wide::load(strip.sum + row);
-      const D power = Wide::load_wider(exponent + row) - Wide::load_wider(strip.exponent + row);
-      const D unit =
-          ForFloat<bytes>::exp_of_minus(Wide::load_wider(strip.moved + row) - Wide::load_wider(moved + row)) *
-          Wide::power_of_2(power + ExpConstants<double>::to_exponent);
-      const D exp_of_from = Wide::load_wider(top + row) + Wide::load_wider(lost + row);
-      const D all = (sum + equal * exp_of_from) * unit;
-      Wide::store(strip.sum + row, raised ? (empty ? sum : all) : sum);
-      Wide::store_narrower(strip.equal + row, raised ? D{} : equal);
-    }
-  }
-
-  static void add_all(const T* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, Strip<T>& strip, T* kept,
-                      std::ptrdiff_t kept_stride, std::ptrdiff_t ahead) {
+    start(strip, rows);
     const bool keeps = kept != nullptr;
     T* const home = keeps ? kept : const_cast<T*>(z);  // where nothing is kept it is not written to
     const std::ptrdiff_t home_stride = keeps ? kept_stride : stride;
@@ -372,23 +257,34 @@ struct StripSums {
       T* const out = home + k * home_stride;
       int row = 0;
       for (; row + L::count <= rows; row += L::count) {
-        add(first + row, stride, block, strip, row, out + row, home_stride, keeps, ahead);
+        add(first + row, stride, block, strip, row, out + row, home_stride, keeps);
       }
       for (int j = 0; row < rows && j < block; j += K::tree) {
         const int some = block - j < K::tree ? block - j : K::tree;
         T copy[Copy::copy_size];
         Copy::read(first + j * stride + row, stride, some, rows - row, copy);
-        add(copy, L::count, some, strip, row, copy, L::count, keeps, 0);
+        add(copy, L::count, some, strip, row, copy, L::count, keeps);
         if (keeps) Copy::write(copy, some, rows - row, out + j * home_stride + row, home_stride);
       }
     }
   }
 
+ private:
+  static void start(Strip<T>& strip, int rows) {
+    for (int row = 0; row < rows; row += L::count) {
+      const RowExp<T, bytes> exp(L::load(strip.max + row));
+      L::store(strip.moved + row, exp.moved);
+      L::store(strip.exponent + row, exp.exponent);
+      L::store(strip.equal + row, Reg{});
+      update(strip, row, Total<T, bytes>());
+    }
+  }
+
   static void add(const T* z, std::ptrdiff_t stride, int classes, Strip<T>& strip, int row, T* kept,
-                  std::ptrdiff_t kept_stride, bool keeps, std::ptrdiff_t ahead) {
+                  std::ptrdiff_t kept_stride, bool keeps) {
     const Reg max = L::load(strip.max + row);
     StripPass<T, bytes, careful> pass{
-        RowExp<T, bytes>(max), max, L::load(strip.equal + row), Reg{}, stride, kept_stride, ahead, keeps};
+        RowExp<T, bytes>(max), max, L::load(strip.equal + row), Reg{}, stride, kept_stride, keeps};
     Total<T, bytes> total;
     total.sum = Wide::load(strip.sum + row);
     total.other = Wide::load(other(strip, row));

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+// xent/detail/kernel/reread.inl - exponentials that are taken twice: for the sums, and from the logits once more to be written.
+//
+// Columns of many classes do not stay in the second cache. So their maxima are not looked for beforehand: exponentials are
+// counted in units of an anchor, which is a logit of the row, and go over to a higher one when a logit rises too far above it.
+// A few classes of all rows come first, then the next ones, for that is how columns stand in memory.
+
+/// Strips are class-major, see strips.inl. The last rows, which do not fill a register, are worked on in a copy.
+template <int bytes, bool careful>
+struct RunningSums {
+  using K = ExpConstants<float>;
+  using L = Lanes<float, bytes>;
+  using Reg = typename L::Reg;
+  using Wide = Lanes<double, bytes>;
+  using Exp = RowExp<float, bytes>;
+
+  /// The maxima, and the sums of all exponentials but one of the largest.
+  static void sums(const float* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, Strip<float>& strip) {
+    alignas(64) float anchor[strip_rows];
+    start(z, stride, rows, strip, anchor);
+    const int span = span_of(stride);
+    for (std::ptrdiff_t k = 0; k < classes; k += span) {
+      const int some = classes - k < span ? int(classes - k) : span;
+      const float* const first = z + k * stride;
+      int row = 0;
+      for (; row + L::count <= rows; row += L::count) add(first + row, stride, some, strip, row, anchor + row);
+      if (row < rows) {
+        float copy[Copy::copy_size];
+        Copy::read(first + row, stride, some, rows - row, copy);
+        add(copy, L::count, some, strip, row, anchor + row);
+      }
+    }
+    finish(strip, rows, anchor);
+  }
+
+ private:
+  static constexpr int most_span = 32;
+  static constexpr int tree = careful ? 1 : K::tree;
+  // Up to so far above the anchor the sum over a tree stays a float.
+  static constexpr float most_above = 16.0f;
+  using Copy = StripCopy<float, bytes, most_span>;
+
+  /// So many classes at a time: 256 x 50257 takes 1.1 times as long with 8, but 4096 x 1000 takes 1.4 times as long with 32, for
+  /// columns that are pages apart share places in the nearest cache.
+  static int span_of(std::ptrdiff_t stride) { return stride % (4096 / int(sizeof(float))) == 0 ? 8 : most_span; }
+
+  static void start(const float* z, std::ptrdiff_t stride, int rows, Strip<float>& strip, float* anchor) {
+    for (int row = 0; row < rows; row += L::count) {
+      float first[Copy::copy_size];
+      Copy::read(z + row, stride, 1, rows - row, first);
+      L::store(anchor + row, L::larger(L::load(first), L::set(-std::numeric_limits<float>::max())));
+      L::store(strip.max + row, L::set(-K::infinity));
+      update(strip, row, Total<float, bytes>());
+    }
+  }
+
+  /// So many classes, a second time where a logit is too far above the anchor.
+  static void add(const float* z, std::ptrdiff_t stride, int classes, Strip<float>& strip, int row, float* anchor) {
+    if (!try_to_add<true>(z, stride, classes, strip, row, anchor)) {
+      try_to_add<false>(z, stride, classes, strip, row, anchor);
+    }
+  }
+
+  template <bool may_fail>
+  static bool try_to_add(const float* z, std::ptrdiff_t stride, int classes, Strip<float>& strip, int row,
+                         float* anchor) {
+    const Reg from = L::load(anchor);
+    const Exp exp(from);
+    Reg most = L::load(strip.max + row);
+    Reg lows = Reg{};  // carefully, the sum of the exponentials' second parts
+    Total<float, bytes> total;
+    total.sum = Wide::load(strip.sum + row);
+    total.other = Wide::load(strip.sum + row + Wide::count);
+    int k = 0;
+    for (; k + tree <= classes; k += tree) total.add(sum<tree>(exp, z + k * stride, stride, most, lows));
+    for (; k < classes; ++k) total.add(sum<1>(exp, z + k * stride, stride, most, lows));
+    if constexpr (careful) total.add(lows);
+    if (may_fail && L::any_sign(reinterpret_cast<typename L::Bits>(most - from > most_above))) {
+      raise(strip, row, most, anchor);
+      return false;
+    }
+    L::store(strip.max + row, most);
+    update(strip, row, total);
+    return true;
+  }
+
+  /// Over n classes as a tree: of each of them the lower one of the next logit and the largest so far.
+  template <int n>
+  [[gnu::always_inline]] static Reg sum(const Exp& exp, const float* z, std::ptrdiff_t stride, Reg& most, Reg& lows) {
+    if constexpr (n == 1) {
+      prefetch<Cache::second>(z, most_span * stride);
+      const Reg x = L::load(z);
+      const Reg lower = most < x ? most : x;
+      most = L::larger(x, most);
+      if constexpr (!careful) return exp(lower);
+      Reg low;
+      const Reg e = exp(lower, low);
+      lows += low;
+      return e;
+    } else {
+      const Reg first = sum<n / 2>(exp, z, stride, most, lows);
+      return first + sum<n / 2>(exp, z + n / 2 * stride, stride, most, lows);
+    }
+  }
+
+  [[gnu::noinline]] static void raise(Strip<float>& strip, int row, Reg most, float* anchor) {
+    const Reg from = L::load(anchor);
+    const Reg to = most - from > most_above ? most : from;
+    change_units(strip, row, Exp(from), Exp(to));
+    L::store(anchor, to);
+  }
+
+  static void finish(Strip<float>& strip, int rows, const float* anchor) {
+    for (int row = 0; row < rows; row += L::count) {
+      const Exp exp(L::load(strip.max + row));
+      change_units(strip, row, Exp(L::load(anchor + row)), exp);
+      L::store(strip.moved + row, exp.moved);
+      L::store(strip.exponent + row, exp.exponent);
+      L::store(strip.equal + row, L::set(1.0f));
+    }
+  }
+
+  /// NaN where the new maximum is not finite.
+  static void change_units(Strip<float>& strip, int row, const Exp& from, const Exp& to) {
+    using W = ForFloat<bytes>;
+    alignas(64) float moved[std::size_t(L::count)];
+    alignas(64) float power[std::size_t(L::count)];
+    L::store(moved, (to.moved - from.moved) + to.nothing());
+    L::store(power, from.exponent - to.exponent);
+    for (int j = 0; j < L::count; j += Wide::count) {
+      const auto biased = Wide::load_wider(power + j) + ExpConstants<double>::to_exponent;
+      const auto unit = W::exp_of_minus(Wide::load_wider(moved + j)) * Wide::power_of_2(biased);
+      Wide::store(strip.sum + row + j, Wide::load(strip.sum + row + j) * unit);
+    }
+  }
+
+  static void update(Strip<float>& strip, int row, const Total<float, bytes>& total) {
+    Wide::store(strip.sum + row, total.sum);
+    Wide::store(strip.sum + row + Wide::count, total.other);
+  }
+};
+
+template <int bytes>
+struct StripMultiples {
+  using L = Lanes<float, bytes>;
+  using Reg = typename L::Reg;
+
+  /// out = exp(z) * first * second in the units of the sums, from the logits once more; past the caches, if columns allow it.
+  static void multiples(const float* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const float* max,
+                        const float* first, const float* second, float* out, std::ptrdiff_t out_stride,
+                        bool past_caches) {
+    const bool past = past_caches && L::fits_past_caches(out) && out_stride % L::count == 0;
+    const int span = past ? most_span : 4;  // 256 x 50257 takes 1.04 times as long with more
+    for (std::ptrdiff_t k = 0; k < classes; k += span) {
+      const int some = classes - k < span ? int(classes - k) : span;
+      const float* const in = z + k * stride;
+      float* const result = out + k * out_stride;
+      int row = 0;
+      for (; row + L::count <= rows; row += L::count) {
+        auto* const multiply = past ? &multiply_block<true> : &multiply_block<false>;
+        multiply(in + row, stride, some, max + row, first + row, second + row, result + row, out_stride);
+      }
+      if (row < rows) {
+        float copy[Copy::copy_size];
+        Copy::read(in + row, stride, some, rows - row, copy);
+        multiply_block<false>(copy, L::count, some, max + row, first + row, second + row, copy, L::count);
+        Copy::write(copy, some, rows - row, result + row, out_stride);
+      }
+    }
+    if (past) past_caches_done();
+  }
+
+ private:
+  static constexpr int most_span = 8;
+  using Copy = StripCopy<float, bytes, most_span>;
+
+  template <bool past>
+  static void multiply_block(const float* z, std::ptrdiff_t stride, int classes, const float* max, const float* first,
+                             const float* second, float* out, std::ptrdiff_t out_stride) {
+    const RowExp<float, bytes> exp(L::load(max));
+    const Reg one = L::load(first);
+    const Reg other = L::load(second);
+    for (int k = 0; k < classes; ++k) {
+      float* const to = out + k * out_stride;
+      prefetch<Cache::second>(z + k * stride, most_span * stride);
+      if constexpr (!past) prefetch<Cache::second, true>(to, most_span * out_stride);
+      const Reg multiple = times(exp(L::load(z + k * stride)), one, other);
+      if constexpr (past) {
+        L::store_past_caches(to, multiple);
+      } else {
+        L::store(to, multiple);
+      }
+    }
+  }
+};
+
+template <class T, int bytes>
+struct RowMultiples {
+  using L = Lanes<T, bytes>;
+  using Reg = typename L::Reg;
+
+  /// The same of one row, which is not written over.
+  static void multiples(const T* z, std::ptrdiff_t size, T max, T first, T second, T* out) {
+    const RowExp<T, bytes> exp(L::set(max));
+    const std::ptrdiff_t last = size - L::count;
+    L::store(out, times(exp(L::load(z)), L::set(first), L::set(second)));
+    std::ptrdiff_t i = 0;
+    while (!L::fits_past_caches(out + i)) ++i;
+    for (; i <= last; i += L::count) {
+      L::store_past_caches(out + i, times(exp(L::load(z + i)), L::set(first), L::set(second)));
+    }
+    L::store(out + last, times(exp(L::load(z + last)), L::set(first), L::set(second)));
+    past_caches_done();
+  }
+};
