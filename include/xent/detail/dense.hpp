@@ -160,7 +160,8 @@ class DenseWork {
     }
   }
 
-  V sum_of_losses(const V* loss) const { return sum_of<V>(loss, rows_.rows); }
+  V sum_of_losses(const V* loss, int rows) const { return sum_of<V>(loss, rows); }
+  int rows_of_a_sum() const { return rows_.rows; }
 
   /// The losses, and all that the gradient needs, divided by the divisor.
   V* find_outcomes(const V& smoothing, bool z_loss, const V& divisor) {

@@ -148,10 +148,14 @@ class Absences {
   void finish(Work& work, Gradient& gradient, Index first, int rows, const int* label, V* loss,
               const Take& take) const {
     for (int a = 0; a < count_; ++a) loss[row_[a]] = V(0);
-    const V sum = work.sum_of_losses(loss);
-    take(first, rows, loss, sum);
+    bool any_nan = false;
+    for (int from = 0; from < rows; from += work.rows_of_a_sum()) {
+      const int some = std::min(rows - from, work.rows_of_a_sum());
+      const V sum = work.sum_of_losses(loss + from, some);
+      take(first + from, some, loss + from, sum);
+      any_nan |= is_nan(sum);
+    }
     if constexpr (!std::is_same_v<Gradient, NoGradient>) {
-      const bool any_nan = is_nan(sum);
       work.write_gradient(label);
       for (int a = 0; a < count_; ++a) fill(cells<sample>(gradient).row(first + row_[a]), V(0));
       for (int j = 0; any_nan && j < rows; ++j) {
@@ -300,7 +304,7 @@ class SoftmaxLosses {
   auto by_labels() const {
     using T = typename Exps::T;
     const Way way = way_of<Logits, T>(classes_);
-    const Index grain = grain_of<ClassesInPlace<Logits, T>>(way, classes_);
+    const Index grain = grain_of<T>(way, logits_);
     return reduce(grain, [&](Index begin, Index end, const V& divisor, const auto& take) {
       with_work<kept, Exps>(
           way, logits_, rows_, gradient_,
@@ -393,7 +397,7 @@ void for_rows(const Logits& logits, Out& out, const ByRows& by_rows, const ByRow
   const Index classes = class_count(logits);
   const Way way = way_of<Logits>(classes);
   for_chunks<threads_allowed<Logits>>(row_count(logits), logits.size(),
-                                      grain_of<ClassesInPlace<Logits, KernelScalar<Logits>>>(way, classes),
+                                      grain_of<KernelScalar<Logits>>(way, logits),
                                       [&](Index, Index begin, Index end) {
                                         with_work<what, Exponentials<KernelScalar<Logits>>>(
                                             way, logits, logit_rows, out,

@@ -8,6 +8,10 @@
 #include <array>
 #include <type_traits>
 
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
 namespace xent::detail {
 
 /// At most this many chunks, so that their results fit on the stack, of at least so many coefficients, so that each is worth
@@ -39,6 +43,15 @@ inline namespace with_openmp {
 #else
 inline namespace without_openmp {
 #endif
+
+/// Whether there is more than one thread for such chunks.
+inline bool several_threads() {
+#ifdef _OPENMP
+  return omp_get_max_threads() > 1;
+#else
+  return false;
+#endif
+}
 
 /// Calls body(chunk, begin, end) for fixed chunks of [0, count), each of a multiple of `grain`, on the threads of the user's
 /// OpenMP if there is one and `coefficients`, the work in all, is worth it. `body` must not throw.

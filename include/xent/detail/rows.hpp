@@ -72,7 +72,8 @@ class RowWork {
     reduced_.find_losses(begin_, rows_, weight, rule, divisor, keeps, loss);
   }
 
-  V sum_of_losses(const V* loss) const { return sum_of<V>(loss, rows_); }
+  V sum_of_losses(const V* loss, int rows) const { return sum_of<V>(loss, rows); }
+  int rows_of_a_sum() const { return rows_; }
 
   void write_gradient(const int* label) {
     write_multiples();

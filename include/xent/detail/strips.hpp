@@ -82,7 +82,7 @@ class StripWork {
     if constexpr (!by_label) {
       find_sums(pick);
       reduced_.find_losses(begin_, rows_, weight, rule, divisor, keeps, loss);
-    } else if (!rereads()) {
+    } else if (sums_itself()) {
       sum_ = find_losses_by_label<each>(label, complete, weight, rule, divisor, loss);
     } else if constexpr (may_reread) {
       find_running_sums();
@@ -92,7 +92,8 @@ class StripWork {
   }
 
   /// Absent rows have the loss 0 by now.
-  V sum_of_losses(const V* loss) const { return by_label && !rereads() ? sum_ : sum_of<V>(loss, rows_); }
+  V sum_of_losses(const V* loss, int rows) const { return sums_itself() ? sum_ : sum_of<V>(loss, rows); }
+  int rows_of_a_sum() const { return sums_itself() || packs ? rows_ : detail::rows_of_a_sum; }
 
   void write_gradient(const int* label) {
     if constexpr (!by_label) {
@@ -144,6 +145,7 @@ class StripWork {
   static constexpr bool direct = packs || ContiguousClasses<Out>;  // what is kept has a place
   // Whether one kernel takes the rows from labels to losses, but for those that it would reread.
   static constexpr bool by_label = std::is_same_v<T, float> && (direct || !keeps);
+  bool sums_itself() const { return by_label && !rereads(); }
   using Reduced = ReducedRows<Logits, Exps, strip_rows>;
 
   /// Calls look() when the logits have been read, but not yet been written over.
