@@ -396,8 +396,7 @@ void for_rows(const Logits& logits, Out& out, const ByRows& by_rows, const ByRow
   const Rows<Logits> logit_rows(logits);
   const Index classes = class_count(logits);
   const Way way = way_of<Logits>(classes);
-  for_chunks<threads_allowed<Logits>>(row_count(logits), logits.size(),
-                                      grain_of<KernelScalar<Logits>>(way, logits),
+  for_chunks<threads_allowed<Logits>>(row_count(logits), logits.size(), grain_of<KernelScalar<Logits>>(way, logits),
                                       [&](Index, Index begin, Index end) {
                                         with_work<what, Exponentials<KernelScalar<Logits>>>(
                                             way, logits, logit_rows, out,

@@ -283,8 +283,8 @@ struct StripSums {
   static void add(const T* z, std::ptrdiff_t stride, int classes, Strip<T>& strip, int row, T* kept,
                   std::ptrdiff_t kept_stride, bool keeps) {
     const Reg max = L::load(strip.max + row);
-    StripPass<T, bytes, careful> pass{
-        RowExp<T, bytes>(max), max, L::load(strip.equal + row), Reg{}, stride, kept_stride, keeps};
+    StripPass<T, bytes, careful> pass{RowExp<T, bytes>(max), max,  L::load(strip.equal + row), Reg{}, stride,
+                                      kept_stride,           keeps};
     Total<T, bytes> total;
     total.sum = Wide::load(strip.sum + row);
     total.other = Wide::load(other(strip, row));
