@@ -276,16 +276,19 @@ struct LabelStripKernels {
   /// The maximum, or NaN if the first class is.
   [[gnu::always_inline]] static Reg maximum(const LabelStrip& strip) {
     Reg max = look(strip, 0);
-    for (int k = 1; k < strip.classes; ++k) max = L::larger(look(strip, k), max);
-    return max;
+    int k = 1;
+    for (; k + 1 < strip.classes; k += 2) max = L::larger(L::larger(look(strip, k), look(strip, k + 1)), max);
+    return k < strip.classes ? L::larger(look(strip, k), max) : max;
   }
 
   /// Asks for what the next rows need meanwhile: columns of 625000 x 32 take 1.4 times as long without, with gradient 2 times.
   [[gnu::always_inline]] static Reg look(const LabelStrip& strip, int k) {
     constexpr int ahead = strip_rows / 2;
     const float* const z = strip.z + k * strip.stride;
-    prefetch<Cache::second>(z, ahead);
-    if constexpr (keeps) prefetch<Cache::second, true>(strip.kept + k * strip.kept_stride, ahead);
+    if (!strip.padded) {
+      prefetch<Cache::second>(z, ahead);
+      if constexpr (keeps) prefetch<Cache::second, true>(strip.kept + k * strip.kept_stride, ahead);
+    }
     return L::load(z);
   }
 

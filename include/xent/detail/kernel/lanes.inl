@@ -337,9 +337,11 @@ struct RowExp {
  private:
   /// What is left of x between the steps of the table.
   [[gnu::always_inline]] Reg rest(Reg x, Bits& steps) const {
-    const Reg r = L::reduced(x, L::rounded(x, to_steps, steps));
-    if constexpr (of_maximum) return r - rest_of_max;
-    return r;
+    const Reg n = L::rounded(x, to_steps, steps);
+    if constexpr (!of_maximum) return L::reduced(x, n);
+    Reg r = x - n * K::ln2_high;
+    hide(r);
+    return r - (n * K::ln2_low + rest_of_max);  // which does not wait for r
   }
 
   [[gnu::always_inline]] static Bits in_table(const Bits* table, Bits index) {

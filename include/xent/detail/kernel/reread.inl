@@ -35,7 +35,6 @@ struct RunningSums {
 
  private:
   static constexpr int most_span = 32;
-  static constexpr int tree = careful ? 1 : K::tree;
   // Up to so far above the anchor the sum over a tree stays a float.
   static constexpr float most_above = 16.0f;
   using Copy = StripCopy<float, bytes, most_span>;
@@ -54,34 +53,42 @@ struct RunningSums {
     }
   }
 
-  /// So many classes, a second time where a logit is too far above the anchor.
+  /// What a register of rows knows of the classes so far.
+  struct State {
+    Reg anchor, most;
+    Total<float, bytes> total;
+  };
+
+  /// So many classes, a tree of them at a time; that one again, if a logit is too far above the anchor.
   static void add(const float* z, std::ptrdiff_t stride, int classes, Strip<float>& strip, int row, float* anchor) {
-    if (!try_to_add<true>(z, stride, classes, strip, row, anchor)) {
-      try_to_add<false>(z, stride, classes, strip, row, anchor);
+    State state;
+    state.anchor = L::load(anchor);
+    state.most = L::load(strip.max + row);
+    state.total.sum = Wide::load(strip.sum + row);
+    state.total.other = Wide::load(strip.sum + row + Wide::count);
+    for (int k = 0; k < classes; k += K::tree) {
+      const int some = classes - k < K::tree ? classes - k : K::tree;
+      const State before = state;
+      add_tree(z + k * stride, stride, some, state);
+      if (L::any_sign(reinterpret_cast<typename L::Bits>(state.most - state.anchor > most_above))) {
+        state = raised(before, state.most);
+        add_tree(z + k * stride, stride, some, state);
+      }
     }
+    L::store(anchor, state.anchor);
+    L::store(strip.max + row, state.most);
+    update(strip, row, state.total);
   }
 
-  template <bool may_fail>
-  static bool try_to_add(const float* z, std::ptrdiff_t stride, int classes, Strip<float>& strip, int row,
-                         float* anchor) {
-    const Reg from = L::load(anchor);
-    const Exp exp(from);
-    Reg most = L::load(strip.max + row);
+  [[gnu::always_inline]] static void add_tree(const float* z, std::ptrdiff_t stride, int classes, State& state) {
+    const Exp exp(state.anchor);
     Reg lows = Reg{};  // carefully, the sum of the exponentials' second parts
-    Total<float, bytes> total;
-    total.sum = Wide::load(strip.sum + row);
-    total.other = Wide::load(strip.sum + row + Wide::count);
-    int k = 0;
-    for (; k + tree <= classes; k += tree) total.add(sum<tree>(exp, z + k * stride, stride, most, lows));
-    for (; k < classes; ++k) total.add(sum<1>(exp, z + k * stride, stride, most, lows));
-    if constexpr (careful) total.add(lows);
-    if (may_fail && L::any_sign(reinterpret_cast<typename L::Bits>(most - from > most_above))) {
-      raise(strip, row, most, anchor);
-      return false;
+    if (!careful && classes == K::tree) {
+      state.total.add(sum<K::tree>(exp, z, stride, state.most, lows));
+    } else {
+      for (int k = 0; k < classes; ++k) state.total.add(sum<1>(exp, z + k * stride, stride, state.most, lows));
+      if constexpr (careful) state.total.add(lows);
     }
-    L::store(strip.max + row, most);
-    update(strip, row, total);
-    return true;
   }
 
   /// Over n classes as a tree: of each of them the lower one of the next logit and the largest so far.
@@ -103,17 +110,23 @@ struct RunningSums {
     }
   }
 
-  [[gnu::noinline]] static void raise(Strip<float>& strip, int row, Reg most, float* anchor) {
-    const Reg from = L::load(anchor);
-    const Reg to = most - from > most_above ? most : from;
-    change_units(strip, row, Exp(from), Exp(to));
-    L::store(anchor, to);
+  /// The anchor where the largest logit is, if that is too far above it.
+  [[gnu::noinline]] static State raised(State state, Reg most) {
+    alignas(64) double sum[std::size_t(L::count)];
+    const Reg to = most - state.anchor > most_above ? most : state.anchor;
+    Wide::store(sum, state.total.sum);
+    Wide::store(sum + Wide::count, state.total.other);
+    change_units(sum, Exp(state.anchor), Exp(to));
+    state.anchor = to;
+    state.total.sum = Wide::load(sum);
+    state.total.other = Wide::load(sum + Wide::count);
+    return state;
   }
 
   static void finish(Strip<float>& strip, int rows, const float* anchor) {
     for (int row = 0; row < rows; row += L::count) {
       const Exp exp(L::load(strip.max + row));
-      change_units(strip, row, Exp(L::load(anchor + row)), exp);
+      change_units(strip.sum + row, Exp(L::load(anchor + row)), exp);
       L::store(strip.moved + row, exp.moved);
       L::store(strip.exponent + row, exp.exponent);
       L::store(strip.equal + row, L::set(1.0f));
@@ -121,7 +134,7 @@ struct RunningSums {
   }
 
   /// NaN where the new maximum is not finite.
-  static void change_units(Strip<float>& strip, int row, const Exp& from, const Exp& to) {
+  static void change_units(double* sum, const Exp& from, const Exp& to) {
     using W = ForFloat<bytes>;
     alignas(64) float moved[std::size_t(L::count)];
     alignas(64) float power[std::size_t(L::count)];
@@ -130,7 +143,7 @@ struct RunningSums {
     for (int j = 0; j < L::count; j += Wide::count) {
       const auto biased = Wide::load_wider(power + j) + ExpConstants<double>::to_exponent;
       const auto unit = W::exp_of_minus(Wide::load_wider(moved + j)) * Wide::power_of_2(biased);
-      Wide::store(strip.sum + row + j, Wide::load(strip.sum + row + j) * unit);
+      Wide::store(sum + j, Wide::load(sum + j) * unit);
     }
   }
 

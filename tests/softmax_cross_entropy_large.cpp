@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+// Gradients that are too large for the caches, and columns that stand pages apart: the same bits as in small batches.
+#include "support/generators.hpp"
+#include "support/oracle.hpp"
+#include "support/ulp.hpp"
+
+#include <xent/softmax.hpp>
+#include <xent/softmax_cross_entropy.hpp>
+
+#include <catch2/catch_template_test_macros.hpp>
+#include <catch2/catch_test_macros.hpp>
+
+#include <cmath>
+#include <tuple>
+
+using namespace support;
+using xent::Reduction;
+using Reals32And64 = std::tuple<float, double>;
+
+namespace {
+
+/// Rows of all kinds, some of them without a loss that is a number.
+template <class Scalar>
+Rows<Scalar> large_rows(Random& random, Index rows, Index cols) {
+  Rows<Scalar> const some = normal_rows<Scalar>(random, 61, cols, 3);
+  Rows<Scalar> logits(rows, cols);
+  for (Index i = 0; i < rows; ++i) logits.row(i) = some.row(i % 61);
+  logits(1, 7) = nan<Scalar>();
+  logits(2, cols - 1) = infinity<Scalar>();
+  logits.row(3).setConstant(-infinity<Scalar>());
+  logits(4, cols / 2) += 40;
+  logits.row(5) += Scalar(3000);
+  logits(6, cols - 5) = -infinity<Scalar>();
+  return logits;
+}
+
+/// Row i of the batch, once more in a batch of 16 rows of the same layout.
+template <class Logits>
+void check_rows(Logits const& logits, Labels const& labels) {
+  Logits gradient;
+  auto const loss = xent::softmax_cross_entropy_with_gradient<Reduction::none>(logits, labels, gradient);
+  Logits overwritten = logits;
+  CHECK(identical(xent::softmax_cross_entropy_with_gradient<Reduction::none>(overwritten, labels, overwritten), loss));
+  CHECK(identical(overwritten, gradient));
+  overwritten.resize(0, 0);
+  Logits const probs = xent::softmax(logits);
+  for (Index first : {Index(0), Index(17), Index(logits.rows() - 16)}) {
+    INFO("rows from " << first << " on, of " << logits.rows() << " x " << logits.cols());
+    Logits const few = logits.middleRows(first, 16);
+    Labels const few_labels = labels.segment(first, 16);
+    auto const found = xent::softmax_cross_entropy_with_gradient<Reduction::none>(few, few_labels);
+    CHECK(identical(Vector<typename Logits::Scalar>(loss.segment(first, 16)), found.loss));
+    CHECK(identical(Logits(gradient.middleRows(first, 16)), found.gradient));
+    CHECK(identical(Logits(probs.middleRows(first, 16)), Logits(xent::softmax(few))));
+  }
+  oracle::Loss const exact = oracle::softmax_cross_entropy(grid(logits.middleRows(8, 4)), indices(labels.segment(8, 4)));
+  CHECK(within(Vector<typename Logits::Scalar>(loss.segment(8, 4)), exact.none));
+  CHECK(within(Logits(gradient.middleRows(8, 4)), exact.gradient));
+}
+
+}  // namespace
+
+TEMPLATE_LIST_TEST_CASE("gradients that no cache holds have the bits of small ones", "[large]", Reals32And64) {
+  Random random;
+  constexpr Index cols = 5003;
+  // More than 24 MiB. Columns that begin at multiples of 64 bytes, and others.
+  for (Index rows : {Index(25 << 20) / Index(sizeof(TestType)) / cols / 16 * 16, Index(1301)}) {
+    Rows<TestType> const logits = large_rows<TestType>(random, rows, cols);
+    Labels labels = random_labels(random, rows, cols);
+    check_rows(logits, labels);
+    check_rows(Cols<TestType>(logits), labels);
+  }
+}
+
+TEMPLATE_LIST_TEST_CASE("columns that stand pages apart have the bits of others", "[large]", Reals32And64) {
+  Random random;
+  for (Index cols : {300, 517}) {
+    Rows<TestType> logits = large_rows<TestType>(random, 1024, cols);
+    // Maxima that rise by more than a sum could follow without another unit, near 0 and far from it.
+    for (Index i = 17; i < 33; ++i) {
+      TestType const from = i % 2 == 0 ? TestType(-40) : TestType(-700);
+      for (Index k = 0; k < cols; ++k) logits(i, k) += from + TestType(k * (i - 16)) / 8;
+    }
+    check_rows(Cols<TestType>(logits), random_labels(random, 1024, cols));
+  }
+}
+
+TEMPLATE_LIST_TEST_CASE("an ignored row of a large batch is never read, and has no gradient", "[large]", Reals32And64) {
+  Random random;
+  constexpr Index cols = 5003;
+  Index const rows = Index(25 << 20) / Index(sizeof(TestType)) / cols;
+  Rows<TestType> logits = large_rows<TestType>(random, rows, cols);
+  Labels labels = random_labels(random, rows, cols);
+  for (Index i : {1, 2, 3}) labels(i) = -100;
+  auto const check = [&](auto const& z) {
+    auto const [loss, gradient] = xent::softmax_cross_entropy_with_gradient(z, labels, {.ignore_index = -100});
+    CHECK(std::isfinite(loss));
+    for (Index i : {1, 2, 3}) CHECK((gradient.row(i) == 0).all());
+    CHECK(gradient.isFinite().all());
+  };
+  check(logits);
+  check(Cols<TestType>(logits));
+}
