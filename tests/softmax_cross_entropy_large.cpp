@@ -53,7 +53,8 @@ void check_rows(Logits const& logits, Labels const& labels) {
     CHECK(identical(Logits(gradient.middleRows(first, 16)), found.gradient));
     CHECK(identical(Logits(probs.middleRows(first, 16)), Logits(xent::softmax(few))));
   }
-  oracle::Loss const exact = oracle::softmax_cross_entropy(grid(logits.middleRows(8, 4)), indices(labels.segment(8, 4)));
+  oracle::Loss const exact =
+      oracle::softmax_cross_entropy(grid(logits.middleRows(8, 4)), indices(labels.segment(8, 4)));
   CHECK(within(Vector<typename Logits::Scalar>(loss.segment(8, 4)), exact.none));
   CHECK(within(Logits(gradient.middleRows(8, 4)), exact.gradient));
 }

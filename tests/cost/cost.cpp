@@ -107,6 +107,7 @@ struct Run {
     if (logits == "rows") return cross_entropy(some_logits<Rows<float>>(64, 1000));
     if (logits == "tiles") return cross_entropy(some_logits<Rows<float>>(4096, 10));
     if (logits == "columns") return cross_entropy(some_logits<Columns>(1024, 100));
+    if (logits == "wide") return cross_entropy(some_logits<Columns>(256, 1000));
     if (logits == "packed") {
       using Stride = Eigen::Stride<Dynamic, 2>;
       const auto memory = some_logits<Rows<float>>(64, 2000);
