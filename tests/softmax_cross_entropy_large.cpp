@@ -11,7 +11,9 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <cmath>
+#include <cstddef>
 #include <tuple>
+#include <vector>
 
 using namespace support;
 using xent::Reduction;
@@ -70,6 +72,22 @@ TEMPLATE_LIST_TEST_CASE("gradients that no cache holds have the bits of small on
     Labels labels = random_labels(random, rows, cols);
     check_rows(logits, labels);
     check_rows(Cols<TestType>(logits), labels);
+  }
+}
+
+TEMPLATE_LIST_TEST_CASE("a large gradient has the same bits wherever its memory begins", "[large]", Reals32And64) {
+  Random random;
+  constexpr Index cols = 5003;
+  constexpr Index rows = Index(25 << 20) / Index(sizeof(TestType)) / cols / 16 * 16;
+  Labels const labels = random_labels(random, rows, cols);
+  Cols<TestType> const logits = large_rows<TestType>(random, rows, cols);
+  auto const [loss, expected] = xent::softmax_cross_entropy_with_gradient<Reduction::sum>(logits, labels);
+  std::vector<TestType> memory(static_cast<std::size_t>(rows * cols + 16));
+  for (std::ptrdiff_t shift : {0, 1, 4, 12, 15}) {
+    Eigen::Map<Cols<TestType>> gradient(memory.data() + shift, rows, cols);
+    INFO("shifted by " << shift);
+    xent::softmax_cross_entropy_with_gradient<Reduction::sum>(logits, labels, gradient);
+    CHECK(identical(Cols<TestType>(gradient), expected));
   }
 }
 

@@ -153,27 +153,47 @@ struct RunningSums {
   }
 };
 
+/// The probabilities of rows, one in each lane, as multiples of their exponentials.
+template <class T, int bytes>
+struct MultipleExp {
+  using L = Lanes<T, bytes>;
+  using Reg = typename L::Reg;
+
+  RowExp<T, bytes> exp;
+  Reg first, second;
+
+  MultipleExp(Reg max, Reg one, Reg other) : exp(max), first(one), second(other) {}
+  [[gnu::always_inline]] Reg operator()(Reg z) const { return times(exp(z), first, second); }
+};
+
 template <int bytes>
 struct StripMultiples {
   using L = Lanes<float, bytes>;
   using Reg = typename L::Reg;
 
-  /// out = exp(z) * first * second in the units of the sums, from the logits once more; past the caches, if columns allow it.
+  /// out = exp(z) * first * second in the units of the sums, from the logits once more. Past the caches, if all columns begin
+  /// alike; but not the parts of lines at their ends, which would wait for each other.
   static void multiples(const float* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const float* max,
                         const float* first, const float* second, float* out, std::ptrdiff_t out_stride,
                         bool past_caches) {
-    const bool past = past_caches && L::fits_past_caches(out) && out_stride % L::count == 0;
+    const bool past = past_caches && rows >= L::count && out_stride % L::count == 0 && Piece::fits_past_caches(out);
+    const int lead = past ? lead_of(out) : 0;
     const int span = past ? most_span : 4;  // 256 x 50257 takes 1.04 times as long with more
+    auto* const multiply = past ? &multiply_block<true> : &multiply_block<false>;
     for (std::ptrdiff_t k = 0; k < classes; k += span) {
       const int some = classes - k < span ? int(classes - k) : span;
       const float* const in = z + k * stride;
       float* const result = out + k * out_stride;
-      int row = 0;
+      if (lead > 0) multiply_part(in, stride, some, max, first, second, result, out_stride, 0, lead);
+      int row = lead;
       for (; row + L::count <= rows; row += L::count) {
-        auto* const multiply = past ? &multiply_block<true> : &multiply_block<false>;
         multiply(in + row, stride, some, max + row, first + row, second + row, result + row, out_stride);
       }
-      if (row < rows) {
+      if (row < rows && past) {
+        const int at = rows - L::count;
+        multiply_part(in + at, stride, some, max + at, first + at, second + at, result + at, out_stride, row - at,
+                      L::count);
+      } else if (row < rows) {
         float copy[Copy::copy_size];
         Copy::read(in + row, stride, some, rows - row, copy);
         multiply_block<false>(copy, L::count, some, max + row, first + row, second + row, copy, L::count);
@@ -186,22 +206,42 @@ struct StripMultiples {
  private:
   static constexpr int most_span = 8;
   using Copy = StripCopy<float, bytes, most_span>;
+  using Piece = Lanes<float, 16>;
+
+  static int lead_of(const float* out) {
+    int lead = 0;
+    while (!L::fits_past_caches(out + lead)) ++lead;
+    return lead;
+  }
 
   template <bool past>
   static void multiply_block(const float* z, std::ptrdiff_t stride, int classes, const float* max, const float* first,
                              const float* second, float* out, std::ptrdiff_t out_stride) {
-    const RowExp<float, bytes> exp(L::load(max));
-    const Reg one = L::load(first);
-    const Reg other = L::load(second);
+    const MultipleExp<float, bytes> multiple(L::load(max), L::load(first), L::load(second));
     for (int k = 0; k < classes; ++k) {
       float* const to = out + k * out_stride;
       prefetch<Cache::second>(z + k * stride, most_span * stride);
       if constexpr (!past) prefetch<Cache::second, true>(to, most_span * out_stride);
-      const Reg multiple = times(exp(L::load(z + k * stride)), one, other);
+      const Reg x = multiple(L::load(z + k * stride));
       if constexpr (past) {
-        L::store_past_caches(to, multiple);
+        L::store_past_caches(to, x);
       } else {
-        L::store(to, multiple);
+        L::store(to, x);
+      }
+    }
+  }
+
+  /// Writes the lanes from `begin`, or a few before it, to `end`, a multiple of four.
+  static void multiply_part(const float* z, std::ptrdiff_t stride, int classes, const float* max, const float* first,
+                            const float* second, float* out, std::ptrdiff_t out_stride, int begin, int end) {
+    const MultipleExp<float, bytes> multiple(L::load(max), L::load(first), L::load(second));
+    for (int k = 0; k < classes; ++k) {
+      alignas(64) float lanes[std::size_t(L::count)];
+      float* const to = out + k * out_stride;
+      prefetch<Cache::second, true>(to + begin, most_span * out_stride);
+      L::store(lanes, multiple(L::load(z + k * stride)));
+      for (int j = begin / Piece::count * Piece::count; j < end; j += Piece::count) {
+        Piece::store(to + j, Piece::load(lanes + j));
       }
     }
   }
@@ -210,19 +250,16 @@ struct StripMultiples {
 template <class T, int bytes>
 struct RowMultiples {
   using L = Lanes<T, bytes>;
-  using Reg = typename L::Reg;
 
   /// The same of one row, which is not written over.
   static void multiples(const T* z, std::ptrdiff_t size, T max, T first, T second, T* out) {
-    const RowExp<T, bytes> exp(L::set(max));
+    const MultipleExp<T, bytes> multiple(L::set(max), L::set(first), L::set(second));
     const std::ptrdiff_t last = size - L::count;
-    L::store(out, times(exp(L::load(z)), L::set(first), L::set(second)));
+    L::store(out, multiple(L::load(z)));
     std::ptrdiff_t i = 0;
     while (!L::fits_past_caches(out + i)) ++i;
-    for (; i <= last; i += L::count) {
-      L::store_past_caches(out + i, times(exp(L::load(z + i)), L::set(first), L::set(second)));
-    }
-    L::store(out + last, times(exp(L::load(z + last)), L::set(first), L::set(second)));
+    for (; i <= last; i += L::count) L::store_past_caches(out + i, multiple(L::load(z + i)));
+    L::store(out + last, multiple(L::load(z + last)));
     past_caches_done();
   }
 };
