@@ -83,6 +83,11 @@ class LabelTerms {
     if (!options_.ignore_index && class_weights().empty()) {
       return sum_of<V>(options_.sample_weights.data() + first, count);
     }
+    if constexpr (has_kernel_labels<Labels>()) {
+      if (unweighted() && instruction_set() != InstructionSet::portable) {
+        return V(count - label_kernels().count_of(labels_.data() + first, count, *options_.ignore_index));
+      }
+    }
     int label[most_shares];
     V share[most_shares];
     take_rows(first, count, sample_weights_from(first), label, share);
@@ -119,6 +124,8 @@ class LabelTerms {
   }
 
  private:
+  static const auto& label_kernels() { return kernels<LabelTable<std::remove_const_t<typename Labels::Scalar>>>(); }
+
   /// Or null.
   const auto* sample_weights_from(Index first) const {
     const auto* const weight = options_.sample_weights.data();
@@ -145,10 +152,9 @@ class LabelTerms {
   bool take_rows(Index first, int count, const Scalar* weight, int* label, V* share) const {
     if constexpr (has_kernel_labels<Labels>() && std::is_same_v<Scalar, float>) {
       if (instruction_set() != InstructionSet::portable) {
-        const auto& table = kernels<LabelTable<std::remove_const_t<typename Labels::Scalar>>>();
         const std::int64_t ignored = options_.ignore_index.value_or(0);
-        return table.take(labels_.data() + first, count, options_.ignore_index ? &ignored : nullptr, weight, label,
-                          share);
+        return label_kernels().take(labels_.data() + first, count, options_.ignore_index ? &ignored : nullptr, weight,
+                                    label, share);
       }
     }
     const bool all_labels = take_labels(first, count, label, share);

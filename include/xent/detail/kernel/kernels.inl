@@ -87,7 +87,7 @@ struct TableOf<LabelStripTable<as, keeps>, bytes> {
 template <class Label, int bytes>
 struct TableOf<LabelTable<Label>, bytes> {
   using K = LabelKernels<Label, bytes>;
-  static constexpr LabelTable<Label> value{&K::any_outside, &K::take};
+  static constexpr LabelTable<Label> value{&K::any_outside, &K::count_of, &K::take};
 };
 
 template <int bytes>

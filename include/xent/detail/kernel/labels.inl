@@ -77,6 +77,21 @@ struct LabelKernels {
     return Wide::any_sign(outside) || rest >> 63 != 0;
   }
 
+  /// How many have the label `ignored`.
+  static double count_of(const Label* from, int rows, std::int64_t ignored) {
+    Whole found = Whole{};
+    int j = 0;
+    for (; j + count <= rows; j += count) {
+      Given given;
+      __builtin_memcpy(&given, from + j, sizeof(given));
+      found += __builtin_convertvector(given, Whole) == ignored;  // -1 where it is so
+    }
+    std::int64_t total = 0;
+    for (int k = 0; k < count; ++k) total -= found[k];
+    for (; j < rows; ++j) total += from[j] == ignored ? 1 : 0;
+    return double(total);
+  }
+
   /// Absent are those with the label `ignored`, and those with a sample weight of 0, unless these are null, as `share` may be
   /// too. Whether none is.
   static bool take(const Label* from, int rows, const std::int64_t* ignored, const float* weight, int* label,
