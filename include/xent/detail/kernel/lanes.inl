@@ -98,7 +98,10 @@ struct Lanes {
     store(p, x);
 #endif
   }
-  static bool fits_past_caches(const T* p) { return reinterpret_cast<std::uintptr_t>(p) % std::uintptr_t(bytes) == 0; }
+  /// So many scalars after p that is a multiple of the register's size.
+  static int lead_of(const T* p) {
+    return int(-reinterpret_cast<std::uintptr_t>(p) % std::uintptr_t(bytes) / sizeof(T));
+  }
   /// Of double: from floats and to floats.
   using Narrow = typename VectorOf<float, bytes / 2>::type;
   static Reg load_wider(const float* p) {
