@@ -69,7 +69,7 @@ TEMPLATE_LIST_TEST_CASE("gradients that no cache holds have the bits of small on
   // More than 24 MiB. Columns that begin at multiples of 64 bytes, and others.
   for (Index rows : {Index(25 << 20) / Index(sizeof(TestType)) / cols / 16 * 16, Index(1301)}) {
     Rows<TestType> const logits = large_rows<TestType>(random, rows, cols);
-    Labels labels = random_labels(random, rows, cols);
+    Labels const labels = random_labels(random, rows, cols);
     check_rows(logits, labels);
     check_rows(Cols<TestType>(logits), labels);
   }

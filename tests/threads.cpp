@@ -55,7 +55,9 @@ struct Results {
     Vector<Scalar> const weights = Vector<Scalar>::LinSpaced(half, Scalar(1), Scalar(1.7));
     Vector<Scalar> opposites(2 * half);
     opposites << weights, -weights;
-    return xent::softmax_cross_entropy<Reduction::sum>(twice, twice_labels, {.sample_weights = opposites});
+    return xent::softmax_cross_entropy<Reduction::sum>(twice, twice_labels, {.sample_weights = opposites}) +
+           xent::softmax_cross_entropy<Reduction::sum>(twice, Logits(Logits::Constant(2 * half, logits.cols(), 1)),
+                                                       {.sample_weights = opposites});
   }
 
   bool same_bits(Results const& other) const {

@@ -304,7 +304,7 @@ class SoftmaxLosses {
   auto by_labels() const {
     using T = typename Exps::T;
     const Way way = way_of<Logits, T>(classes_);
-    const Index grain = grain_of<T>(way, logits_);
+    const Index grain = grain_of<ClassesInPlace<Logits, T>>(way, row_count(logits_), classes_);
     return reduce(grain, [&](Index begin, Index end, const V& divisor, const auto& take) {
       with_work<kept, Exps>(
           way, logits_, rows_, gradient_,
@@ -332,7 +332,7 @@ class SoftmaxLosses {
     using Targets = std::remove_cvref_t<decltype(targets)>;
     if constexpr (has_dense_kernels<Logits, Targets>() && std::is_same_v<W, double>) {
       const Way way = dense_way_of<Logits, Targets, Gradient>(classes_);
-      const Index grain = grain_of<columns_in_place<Logits, Targets, Gradient>>(way, classes_);
+      const Index grain = grain_of<columns_in_place<Logits, Targets, Gradient>>(way, row_count(logits_), classes_);
       return reduce(grain, [&](Index begin, Index end, const V& divisor, const auto& take) {
         with_dense_work<Rule::may_smooth>(
             way, logits_, rows_, targets, reader, terms_.class_weights().data(), gradient_,
@@ -396,26 +396,28 @@ void for_rows(const Logits& logits, Out& out, const ByRows& by_rows, const ByRow
   const Rows<Logits> logit_rows(logits);
   const Index classes = class_count(logits);
   const Way way = way_of<Logits>(classes);
-  for_chunks<threads_allowed<Logits>>(row_count(logits), logits.size(), grain_of<KernelScalar<Logits>>(way, logits),
-                                      [&](Index, Index begin, Index end) {
-                                        with_work<what, Exponentials<KernelScalar<Logits>>>(
-                                            way, logits, logit_rows, out,
-                                            [&](auto& work) {
-                                              for (Index first = begin; first < end; first += work.most_rows()) {
-                                                const int rows = int(std::min(end - first, Index(work.most_rows())));
-                                                work.load(first, rows, end);
-                                                work.reduce();
-                                                by_rows(work, first, rows);
-                                              }
-                                            },
-                                            [&] {
-                                              RowScratch<Logits> scratch(classes);
-                                              for (Index i = begin; i < end; ++i) {
-                                                const auto z = logit_rows(i, scratch.row());
-                                                by_row(i, RowPartition<W>(z), z);
-                                              }
-                                            });
-                                      });
+  for_chunks<threads_allowed<Logits>>(
+      row_count(logits), logits.size(),
+      grain_of<ClassesInPlace<Logits, KernelScalar<Logits>>>(way, row_count(logits), classes),
+      [&](Index, Index begin, Index end) {
+        with_work<what, Exponentials<KernelScalar<Logits>>>(
+            way, logits, logit_rows, out,
+            [&](auto& work) {
+              for (Index first = begin; first < end; first += work.most_rows()) {
+                const int rows = int(std::min(end - first, Index(work.most_rows())));
+                work.load(first, rows, end);
+                work.reduce();
+                by_rows(work, first, rows);
+              }
+            },
+            [&] {
+              RowScratch<Logits> scratch(classes);
+              for (Index i = begin; i < end; ++i) {
+                const auto z = logit_rows(i, scratch.row());
+                by_row(i, RowPartition<W>(z), z);
+              }
+            });
+      });
 }
 
 /// out_ik = f(partition_i, logits_ik), written by write(work) where there are kernels: the functions that a softmax is made

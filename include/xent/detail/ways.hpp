@@ -113,26 +113,16 @@ int rows_in_strip(Index classes) {
   return in_place ? strip_rows : rows_in_scratch(classes);
 }
 
-/// Chunks are multiples of this: whole strips.
-template <bool in_place>
-Index grain_of(Way way, Index classes) {
-  return way == Way::strips ? rows_in_strip<in_place>(classes) : 1;
-}
-
 /// The losses of wide columns are summed for so many rows at a time.
 inline constexpr int rows_of_a_sum = strip_rows / 2;
 
-/// The same of rows with labels, or without. A strip of wide columns alone would leave all threads but one without work: so it
-/// is cut where its sums end anyway. That takes one thread longer, 256 x 50257 1.15 times.
-template <class T, class Logits>
-Index grain_of(Way way, const Logits& logits) {
-  const Index classes = class_count(logits);
-  constexpr bool in_place = ClassesInPlace<Logits, T>;
-  if (in_place && way == Way::strips && classes > most_strip_classes && row_count(logits) <= strip_rows &&
-      several_threads()) {
-    return rows_of_a_sum;
-  }
-  return grain_of<in_place>(way, classes);
+/// Chunks are multiples of this: whole strips. One of wide columns alone would leave all threads but one without work: so it is
+/// cut where its sums end anyway. That takes one thread longer, 256 x 50257 1.15 times.
+template <bool in_place>
+Index grain_of(Way way, Index rows, Index classes) {
+  if (way != Way::strips) return 1;
+  const bool alone = in_place && classes > most_strip_classes && rows <= strip_rows;
+  return alone && several_threads() ? rows_of_a_sum : rows_in_strip<in_place>(classes);
 }
 
 /// Row i in a scalar of the kernels, `stride` apart.

@@ -133,7 +133,7 @@ struct StripPutTable {
 template <class Label>
 struct LabelTable {
   bool (*any_outside)(const Label* from, std::ptrdiff_t size, std::int64_t classes, const std::int64_t* ignored);
-  double (*count_of)(const Label* from, int rows, std::int64_t ignored);
+  int (*count_of)(const Label* from, int rows, std::int64_t ignored);
   bool (*take)(const Label* from, int rows, const std::int64_t* ignored, const float* weight, int* label,
                double* share);
 };

@@ -62,9 +62,7 @@ struct LabelKernels {
     Bits outside = Bits{};
     std::ptrdiff_t j = 0;
     for (; j + count <= size; j += count) {
-      Given given;
-      __builtin_memcpy(&given, from + j, sizeof(given));
-      const Whole value = __builtin_convertvector(given, Whole);
+      const Whole value = load(from + j);
       Bits own = reinterpret_cast<Bits>(value) | (last - reinterpret_cast<Bits>(value));
       if (ignored != nullptr) own &= reinterpret_cast<Bits>(value != *ignored);
       outside |= own;
@@ -78,18 +76,16 @@ struct LabelKernels {
   }
 
   /// How many have the label `ignored`.
-  static double count_of(const Label* from, int rows, std::int64_t ignored) {
+  static int count_of(const Label* from, int rows, std::int64_t ignored) {
     Whole found = Whole{};
     int j = 0;
     for (; j + count <= rows; j += count) {
-      Given given;
-      __builtin_memcpy(&given, from + j, sizeof(given));
-      found += __builtin_convertvector(given, Whole) == ignored;  // -1 where it is so
+      found += load(from + j) == ignored;  // -1 where it is so
     }
     std::int64_t total = 0;
     for (int k = 0; k < count; ++k) total -= found[k];
     for (; j < rows; ++j) total += from[j] == ignored ? 1 : 0;
-    return double(total);
+    return int(total);
   }
 
   /// Absent are those with the label `ignored`, and those with a sample weight of 0, unless these are null, as `share` may be
@@ -101,9 +97,7 @@ struct LabelKernels {
     std::int64_t rest = 0;
     int j = 0;
     for (; j + count <= rows; j += count) {
-      Given given;
-      __builtin_memcpy(&given, from + j, sizeof(given));
-      Whole own = __builtin_convertvector(given, Whole);
+      Whole own = load(from + j);
       D w = Wide::set(1.0);
       if (ignored != nullptr) own |= own == *ignored;
       if (weight != nullptr) {
@@ -111,8 +105,7 @@ struct LabelKernels {
         own |= w == 0.0;
       }
       all |= own;
-      const Int narrow = __builtin_convertvector(own, Int);
-      __builtin_memcpy(label + j, &narrow, sizeof(narrow));
+      store(label + j, own);
       if (share != nullptr) Wide::store(share + j, own < 0 ? D{} : w);
     }
     for (; j < rows; ++j) {
@@ -131,13 +124,20 @@ struct LabelKernels {
   static bool take_all(const Label* from, int rows, int* label) {
     int j = 0;
     for (; j + count <= rows; j += count) {
-      Given given;
-      __builtin_memcpy(&given, from + j, sizeof(given));
-      const Int narrow = __builtin_convertvector(given, Int);
-      __builtin_memcpy(label + j, &narrow, sizeof(narrow));
+      store(label + j, load(from + j));
     }
     for (; j < rows; ++j) label[j] = int(from[j]);
     return true;
+  }
+
+  static Whole load(const Label* from) {
+    Given given;
+    __builtin_memcpy(&given, from, sizeof(given));
+    return __builtin_convertvector(given, Whole);
+  }
+  static void store(int* label, Whole x) {
+    const Int narrow = __builtin_convertvector(x, Int);
+    __builtin_memcpy(label, &narrow, sizeof(narrow));
   }
 };
 
