@@ -44,10 +44,10 @@ inline namespace with_openmp {
 inline namespace without_openmp {
 #endif
 
-/// Whether there is more than one thread for such chunks.
+/// Whether there is more than one thread for such chunks: not where they are all at work for the caller already.
 inline bool several_threads() {
 #ifdef _OPENMP
-  return omp_get_max_threads() > 1;
+  return omp_get_max_threads() > 1 && !omp_in_parallel();
 #else
   return false;
 #endif
