@@ -50,10 +50,11 @@ auto argmax(const Logits& logits) {
     return of_row(0);
   } else {
     Eigen::Array<Eigen::Index, int(Logits::RowsAtCompileTime), 1> out(logits.rows());
-    detail::for_chunks<detail::threads_allowed<Logits>>(logits.rows(), logits.size(), 1,
-                                                        [&](Eigen::Index, Eigen::Index begin, Eigen::Index end) {
-                                                          for (Eigen::Index i = begin; i < end; ++i) out(i) = of_row(i);
-                                                        });
+    const auto chunks = detail::chunks_of(logits.rows(), logits.size(), 1);
+    detail::for_parts<detail::threads_allowed<Logits>>(logits.rows(), chunks, logits.size(),
+                                                       [&](Eigen::Index begin, Eigen::Index end) {
+                                                         for (Eigen::Index i = begin; i < end; ++i) out(i) = of_row(i);
+                                                       });
     return out;
   }
 }

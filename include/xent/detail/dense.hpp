@@ -161,7 +161,10 @@ class DenseWork {
   }
 
   V sum_of_losses(const V* loss, int rows) const { return sum_of<V>(loss, rows); }
-  int rows_of_a_sum() const { return strips && !copies ? detail::rows_of_a_sum : rows_.rows; }
+  int rows_of_a_sum() const {
+    if (!strips) return 1;
+    return copies ? rows_.rows : detail::rows_of_a_sum;
+  }
 
   /// The losses, and all that the gradient needs, divided by the divisor.
   V* find_outcomes(const V& smoothing, bool z_loss, const V& divisor) {

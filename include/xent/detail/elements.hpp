@@ -19,13 +19,19 @@
 
 namespace xent::detail {
 
+/// Of all elements.
+template <RealArray T>
+Chunks chunks_of(const T& array) {
+  return chunks_of(array.size(), array.size(), 1);
+}
+
 /// out = f(in), coefficient by coefficient; `out` may be the input itself.
 template <RealArray T, class Out, class Function>
 void map_coefficients(const T& in, Out& out, const Function& f) {
   using OutScalar = typename Out::Scalar;
   const Coefficients<T> source(in);
   const auto target = cells<is_sample<T>>(out);
-  for_chunks<threads_allowed<T>>(in.size(), in.size(), 1, [&](Index, Index begin, Index end) {
+  for_parts<threads_allowed<T>>(in.size(), chunks_of(in), in.size(), [&](Index begin, Index end) {
     for_coefficients<by_rows<T>>(row_count(in), class_count(in), begin, end, [&](Index i, Index k) {
       target(i, k) = narrow<OutScalar>(WorkOf<T>(f(widen(source(i, k)))));
     });
@@ -39,7 +45,7 @@ void map_elements(const T& in, Out& out, typename Table::Map Table::*kernel, con
     if (instruction_set() != InstructionSet::portable) {
       const ElementReader<T, T> reader(in);
       const ElementWriter<Out, T> writer(out);
-      for_chunks<threads_allowed<T>>(in.size(), in.size(), 1, [&](Index, Index begin, Index end) {
+      for_parts<threads_allowed<T>>(in.size(), chunks_of(in), in.size(), [&](Index begin, Index end) {
         KernelScalar<T> copy[block_size];
         for (Index at = begin; at < end; at += block_size) {
           const int size = int(std::min(end - at, Index(block_size)));
@@ -229,8 +235,12 @@ auto element_losses(const Logits& logits, const Targets& targets, const Rule& ru
   using Result = ResultScalar<Logits>;
   const V divisor = R == Reduction::mean ? V(double(logits.size())) : V(1);
   const auto reduce = [&](auto& losses) {
-    const auto total = [&](const auto& sum_of_chunk) {
-      return sum_chunks<threads_allowed<Logits>, Sum<V>>(logits.size(), logits.size(), 1, sum_of_chunk);
+    const auto total = [&](const auto& sum_of) {
+      const Chunks chunks = chunks_of(logits);
+      const auto add_chunks = [&](Index begin, Index end, const auto& total_of) {
+        for (Index at = begin; at < end; at += chunks.step) total_of(at) = sum_of(at, std::min(end, at + chunks.step));
+      };
+      return sum_parts<threads_allowed<Logits>, Sum<V>>(logits.size(), chunks, logits.size(), add_chunks);
     };
     if constexpr (has_kernels<Logits> && has_kernels<Targets> && requires { rule.smoothing(); } &&
                   sizeof(KernelScalar<Targets>) <= sizeof(KernelScalar<Logits>)) {

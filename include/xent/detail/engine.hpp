@@ -396,10 +396,9 @@ void for_rows(const Logits& logits, Out& out, const ByRows& by_rows, const ByRow
   const Rows<Logits> logit_rows(logits);
   const Index classes = class_count(logits);
   const Way way = way_of<Logits>(classes);
-  for_chunks<threads_allowed<Logits>>(
-      row_count(logits), logits.size(),
-      grain_of<ClassesInPlace<Logits, KernelScalar<Logits>>>(way, row_count(logits), classes),
-      [&](Index, Index begin, Index end) {
+  const Index grain = grain_of<ClassesInPlace<Logits, KernelScalar<Logits>>>(way, row_count(logits), classes);
+  for_parts<threads_allowed<Logits>>(
+      row_count(logits), chunks_of(row_count(logits), logits.size(), grain), logits.size(), [&](Index begin, Index end) {
         with_work<what, Exponentials<KernelScalar<Logits>>>(
             way, logits, logit_rows, out,
             [&](auto& work) {

@@ -44,42 +44,56 @@ inline namespace with_openmp {
 inline namespace without_openmp {
 #endif
 
-/// Whether there is more than one thread for such chunks: not where they are all at work for the caller already.
+inline int most_threads() {
+#ifdef _OPENMP
+  return omp_get_max_threads();
+#else
+  return 1;
+#endif
+}
+
+/// Whether there is more than one thread for the chunks: not where they are all at work for the caller already.
 inline bool several_threads() {
 #ifdef _OPENMP
-  return omp_get_max_threads() > 1 && !omp_in_parallel();
+  return most_threads() > 1 && !omp_in_parallel();
 #else
   return false;
 #endif
 }
 
-/// Calls body(chunk, begin, end) for fixed chunks of [0, count), each of a multiple of `grain`, on the threads of the user's
-/// OpenMP if there is one and `coefficients`, the work in all, is worth it. `body` must not throw.
+/// Calls body(begin, end) for the parts of [0, count) that the threads of the user's OpenMP get, if there is one and
+/// `coefficients`, the work in all, is worth it. A part is some chunks, one after the other. `body` must not throw.
 template <bool threads_allowed, class Body>
-void for_chunks(Eigen::Index count, Eigen::Index coefficients, Eigen::Index grain, const Body& body) {
-  const Chunks chunks = chunks_of(count, coefficients, grain);
+void for_parts(Eigen::Index count, const Chunks& chunks, Eigen::Index coefficients, const Body& body) {
+  const Eigen::Index threads = threads_allowed && coefficients >= fork_threshold ? most_threads() : 1;
+  const Eigen::Index parts = std::min(threads, chunks.count);
 #ifdef _OPENMP
-#pragma omp parallel for schedule(static) if (threads_allowed && coefficients >= fork_threshold && chunks.count > 1)
+#pragma omp parallel for schedule(static) if (parts > 1)
 #endif
-  for (Eigen::Index chunk = 0; chunk < chunks.count; ++chunk) {
-    body(chunk, chunk * chunks.step, std::min(count, (chunk + 1) * chunks.step));
+  for (Eigen::Index part = 0; part < parts; ++part) {
+    const Eigen::Index first = part * chunks.count / parts;
+    const Eigen::Index last = (part + 1) * chunks.count / parts;
+    body(first * chunks.step, std::min(count, last * chunks.step));
   }
 }
 
 }  // inline namespace
 
-/// Sums what body(begin, end) returns for each chunk, always in the same order.
+/// What is added to total_of(i) goes to the total of the chunk with i, and these are summed, always in the same order.
+/// body(begin, end, total_of) is called as by for_parts.
 template <bool threads_allowed, class Total, class Body>
-Total sum_chunks(Eigen::Index count, Eigen::Index coefficients, Eigen::Index grain, const Body& body) {
-  const Eigen::Index chunks = chunks_of(count, coefficients, grain).count;
-  if (chunks == 1) return body(Eigen::Index{0}, count);  // 32 x 10 takes 1.1 times as long without
-  std::array<Total, std::size_t(max_chunks)> parts;
-  for_chunks<threads_allowed>(
-      count, coefficients, grain,
-      [&](Eigen::Index chunk, Eigen::Index begin, Eigen::Index end) { parts[std::size_t(chunk)] = body(begin, end); });
-  Total total;
-  for (Eigen::Index chunk = 0; chunk < chunks; ++chunk) total.add(parts[std::size_t(chunk)]);
-  return total;
+Total sum_parts(Eigen::Index count, const Chunks& chunks, Eigen::Index coefficients, const Body& body) {
+  Total sum;
+  if (chunks.count == 1) {  // 32 x 10 takes 1.1 times as long without
+    body(Eigen::Index{0}, count, [&](Eigen::Index) -> Total& { return sum; });
+    return sum;
+  }
+  std::array<Total, std::size_t(max_chunks)> totals;
+  for_parts<threads_allowed>(count, chunks, coefficients, [&](Eigen::Index begin, Eigen::Index end) {
+    body(begin, end, [&](Eigen::Index i) -> Total& { return totals[std::size_t(i / chunks.step)]; });
+  });
+  for (Eigen::Index chunk = 0; chunk < chunks.count; ++chunk) sum.add(totals[std::size_t(chunk)]);
+  return sum;
 }
 
 }  // namespace xent::detail

@@ -83,16 +83,17 @@ V mean_divisor(const Terms& terms, Index rows) {
   }
 }
 
-/// Runs losses(begin, end, divisor, take) over chunks of rows, multiples of `grain`, and reduces what
-/// take(first, rows, losses, their sum) gets.
+/// Runs losses(begin, end, divisor, take) over parts of the rows, and reduces what take(first, rows, losses, their sum) gets, of
+/// rows of the same chunk, which is a multiple of `grain`.
 /// clear(i) writes the gradient of a row where there is nothing to take a mean over.
 template <Reduction R, class Result, class V, bool threads, class Array, class Terms, class Losses, class Clear>
 auto reduce_chunks(Index rows, Index classes, Index grain, const Terms& terms, const Losses& losses,
                    const Clear& clear) {
   const V divisor = mean_divisor<R, V>(terms, rows);
+  const Chunks chunks = chunks_of(rows, rows * classes, grain);
   if constexpr (R == Reduction::none) {
     Array results(rows);
-    for_chunks<threads>(rows, rows * classes, grain, [&](Index, Index begin, Index end) {
+    for_parts<threads>(rows, chunks, rows * classes, [&](Index begin, Index end) {
       losses(begin, end, divisor, [&](Index first, int count, const V* loss, const V&) {
         for (int j = 0; j < count; ++j) results[first + j] = narrow<Result>(loss[j]);
       });
@@ -103,11 +104,10 @@ auto reduce_chunks(Index rows, Index classes, Index grain, const Terms& terms, c
       for (Index i = 0; i < rows; ++i) clear(i);
       return narrow<Result>(quiet_nan<V>());
     }
-    const Sum<V> total = sum_chunks<threads, Sum<V>>(rows, rows * classes, grain, [&](Index begin, Index end) {
-      Sum<V> part;
-      losses(begin, end, divisor, [&](Index, int, const V*, const V& sum) { part.add(sum); });
-      return part;
-    });
+    const auto add_losses = [&](Index begin, Index end, const auto& total_of) {
+      losses(begin, end, divisor, [&](Index first, int, const V*, const V& sum) { total_of(first).add(sum); });
+    };
+    const Sum<V> total = sum_parts<threads, Sum<V>>(rows, chunks, rows * classes, add_losses);
     return narrow<Result>(V(total.value() / divisor));
   }
 }

@@ -18,7 +18,7 @@ inline constexpr int strip_rows = 256;
 
 /// Of wide rows, each read by itself, only so many, with room for a register from the last one on: what is told of them takes
 /// little room, and 16384 x 1000 with gradient 1.1 times as long with as much as a strip.
-inline constexpr int wide_rows = 8;
+inline constexpr int wide_rows = 16;
 inline constexpr int wide_capacity = 32;
 
 /// So many scalars stay in the nearest cache, or on its edge.
