@@ -25,18 +25,13 @@ class DenseSource {
   DenseSource(const T& x, const Reader& reader) : x_(x), reader_(reader), classes_(class_count(x)) {}
 
   /// The rows [begin, begin + rows), class k of row j at data()[j + k * stride()]; copies are made `class_stride` apart.
-  /// Asks for `out` meanwhile, see TileKernels::gather.
-  void load(Index begin, int rows, Index class_stride, const Kernel* out = nullptr) {
+  template <class Out>
+  void load(Index begin, int rows, Index class_stride, [[maybe_unused]] Out& out) {
     begin_ = begin;
     if constexpr (copies) {
       stride_ = class_stride;
       if constexpr (ContiguousRows<T> && !is_sample<T>) {
-        const auto all = cells<false>(x_);
-        if (class_stride > 1) {
-          kernels<GatherTable<Kernel>>().gather(all.row(begin).data, all.row_stride, int(classes_), rows, scratch_,
-                                                class_stride, out);
-          return;
-        }
+        if (class_stride > 1) return gather_rows(x_, out, begin, rows, scratch_, class_stride);
       }
       for (int j = 0; j < rows; ++j) pack(reader_, begin + j, scratch_ + j, class_stride, classes_);
     } else {
@@ -46,7 +41,6 @@ class DenseSource {
     }
   }
 
-  const T& array() const { return x_; }
   const Kernel* data() const { return copies ? scratch_ : data_; }
   Index stride() const { return stride_; }
   Kernel* scratch() { return scratch_; }
@@ -74,7 +68,7 @@ template <bool copies>
 class DenseSource<NoTargets, NoTargets, copies> {
  public:
   DenseSource(const NoTargets&, const NoTargets&) {}
-  void load(Index, int, Index) {}
+  void load(Index, int, Index, NoGradient&) {}
   std::nullptr_t data() const { return nullptr; }
   std::nullptr_t row(int) const { return nullptr; }
   Index stride() const { return 0; }
@@ -110,8 +104,9 @@ class DenseWork {
     begin_ = begin;
     left_ = end - begin;
     const Index class_stride = strips ? most_rows() : 1;
-    logits_.load(begin, rows, class_stride, row_to_write<T>(logits_.array(), out_, begin));
-    targets_.load(begin, rows, class_stride);
+    NoGradient no_gradient;
+    logits_.load(begin, rows, class_stride, out_);
+    targets_.load(begin, rows, class_stride, no_gradient);
     rows_.z = logits_.data();
     rows_.z_stride = logits_.stride();
     rows_.t = targets_.data();

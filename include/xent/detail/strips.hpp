@@ -40,9 +40,7 @@ class StripWork {
     if constexpr (packs) {
       stride_ = kept_stride_ = most_rows();
       if constexpr (RowsInPlace<Logits, T>) {
-        const auto z = cells<false>(logits_);
-        kernels<GatherTable<T>>().gather(z.row(begin).data, z.row_stride, int(classes_), rows, scratch_, stride_,
-                                         row_to_write<T>(logits_, out_, begin));
+        gather_rows(logits_, out_, begin, rows, scratch_, stride_);
       } else {
         for (int j = 0; j < rows; ++j) pack(source_, begin + j, scratch_ + j, stride_, classes_);
       }

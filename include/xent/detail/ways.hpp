@@ -29,6 +29,8 @@ inline constexpr Index scratch_size = near_size;
 /// through them. Not so rows of less than some pages.
 inline constexpr Index most_cached_bytes = Index{24} << 20;
 inline constexpr Index least_classes_past_caches = 4096;
+/// So much is near enough that asking for it takes longer than it saves: 60000 x 10 takes 1.1 times as long so.
+inline constexpr Index most_near_bytes = Index{8} << 20;
 /// In longer rows a float could not count the classes that share the maximum.
 inline constexpr Index most_kernel_classes = Index{1} << 24;
 
@@ -71,14 +73,20 @@ concept SameRows = ContiguousRows<Out> && is_sample<Out> == is_sample<Logits>;
 template <class Logits, class Out, class T>
 concept WrittenByRows = SameRows<Logits, Out> && std::is_same_v<typename Out::Scalar, T>;
 
-/// Where kernels in T will write the rows from this one on, if they are as far apart as those of the logits; or null.
-template <class T, class Logits, class Out>
-const T* row_to_write([[maybe_unused]] const Logits& logits, [[maybe_unused]] Out& out, [[maybe_unused]] Index begin) {
-  if constexpr (in_memory<Logits> && WrittenByRows<Logits, Out, T>) {
-    const auto to = cells<false>(out);
-    if (to.row_stride == cells<false>(logits).row_stride) return to.row(begin).data;
+/// Gathers the rows of `source` from `begin` on, asking for what comes next if that is worth it, and for where they will be written
+/// in `out`, if that is as the source is.
+template <class T, class Source, class Out>
+void gather_rows(const Source& source, [[maybe_unused]] Out& out, Index begin, int rows, T* strip, Index stride) {
+  const auto from = cells<false>(source);
+  constexpr bool writes = WrittenByRows<Source, Out, T>;
+  const bool asks = source.size() * Index(sizeof(T)) * (writes ? 2 : 1) > most_near_bytes;
+  const T* to = nullptr;
+  if constexpr (writes) {
+    const auto into = cells<false>(out);
+    if (asks && into.row_stride == from.row_stride) to = into.row(begin).data;
   }
-  return nullptr;
+  kernels<GatherTable<T>>().gather(from.row(begin).data, from.row_stride, int(class_count(source)), rows, strip, stride,
+                                   asks, to);
 }
 
 /// Whether what is written, as large as the logits, is too large for the caches.

@@ -206,7 +206,7 @@ struct LabelStripTable {
 template <class T>
 struct GatherTable {
   void (*gather)(const T* z, std::ptrdiff_t row_stride, int classes, int rows, T* strip, std::ptrdiff_t stride,
-                 const T* out);
+                 bool asks, const T* out);
 };
 template <class T>
 struct ScatterTable {
