@@ -153,6 +153,9 @@ struct Lanes {
     return !any_sign(reinterpret_cast<Bits>(set(limit)) - reinterpret_cast<Bits>(magnitude(x)) - Word(1));
   }
   static bool any_sign(Bits x) {
+#if defined(__x86_64__) && !defined(__clang__)
+    return signs_of(x) != 0;  // clang sees by itself that one instruction tells
+#else
     if constexpr (bytes > 16) {
       typename Lanes<T, bytes / 2>::Bits half[2];
       __builtin_memcpy(half, &x, sizeof(x));
@@ -162,6 +165,7 @@ struct Lanes {
       __builtin_memcpy(word, &x, sizeof(x));
       return ((word[0] | word[1]) & (sizeof(T) == 4 ? 0x8000000080000000u : 0x8000000000000000u)) != 0;
     }
+#endif
   }
 
   /// Which lanes are not before the n-th.
@@ -194,6 +198,23 @@ struct Lanes {
   [[gnu::always_inline]] static Reg power_of_2(Reg biased) {
     return reinterpret_cast<Reg>(reinterpret_cast<Bits>(biased) << K::mantissa_bits);
   }
+
+#if defined(__x86_64__) && !defined(__clang__)
+  /// Those of all lanes, side by side.
+  static int signs_of(Bits x) {
+    using Ints = typename VectorOf<int, bytes>::type;
+    using Longs = typename VectorOf<long long, bytes>::type;
+    if constexpr (sizeof(T) == 4) {
+      if constexpr (bytes == 64) return __builtin_ia32_cvtd2mask512(reinterpret_cast<Ints>(x));
+      if constexpr (bytes == 32) return __builtin_ia32_movmskps256(reinterpret_cast<Reg>(x));
+      if constexpr (bytes == 16) return __builtin_ia32_movmskps(reinterpret_cast<Reg>(x));
+    } else {
+      if constexpr (bytes == 64) return __builtin_ia32_cvtq2mask512(reinterpret_cast<Longs>(x));
+      if constexpr (bytes == 32) return __builtin_ia32_movmskpd256(reinterpret_cast<Reg>(x));
+      if constexpr (bytes == 16) return __builtin_ia32_movmskpd(reinterpret_cast<Reg>(x));
+    }
+  }
+#endif
 
   /// The polynomial with these coefficients, highest power first.
   template <std::size_t n>
