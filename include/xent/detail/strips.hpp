@@ -8,6 +8,7 @@
 #include <xent/detail/reduced.hpp>
 #include <xent/detail/row_partition.hpp>
 #include <xent/detail/scalar.hpp>
+#include <xent/detail/terms.hpp>
 #include <xent/detail/ways.hpp>
 
 #include <algorithm>  // std::fill
@@ -57,11 +58,14 @@ class StripWork {
   }
 
   void reduce() {
+    if constexpr (by_label) {
+      if (sums_itself()) return reduce_itself();
+    }
     find_sums([] {});
     reduced_.find_outcomes(rows_);
   }
 
-  bool regular(int j) const { return reduced_.regular(j); }
+  bool regular(int j) const { return sums_itself() ? !is_nan(reduced_.outcomes.log_sum[j]) : reduced_.regular(j); }
 
   V logsumexp(int j) const {
     if (regular(j)) return reduced_.logsumexp(j);
@@ -107,7 +111,7 @@ class StripWork {
   }
 
   void write_probabilities() {
-    scale();
+    if (!sums_itself()) scale();
     if constexpr (packs) copy_out();
   }
 
@@ -164,22 +168,45 @@ class StripWork {
     kernels<StripRereadTable<Exps::careful>>().running_sums(z_, stride_, classes_, rows_, reduced_.strip);
   }
 
+  /// As rows without labels, whose losses are the logarithms of their sums, and the gradients the probabilities.
+  void reduce_itself() {
+    int label[strip_rows];
+    std::fill_n(label, lanes_of(rows_), no_label);
+    LabelStrip strip = label_strip(label, false, reduced_.outcomes.log_sum);
+    strip.max = reduced_.strip.max;
+    kernels<LabelStripTable<keeps ? LabelsAs::summed : LabelsAs::plain, keeps>>().losses(strip, rows_);
+  }
+
+  LabelStrip label_strip(const int* label, bool complete, double* loss) {
+    LabelStrip strip{};
+    strip.z = z_;
+    strip.stride = stride_;
+    strip.classes = int(classes_);
+    strip.label = label;
+    strip.complete = complete;
+    strip.padded = packs;
+    strip.loss = loss;
+    strip.kept = keeps ? kept_ : const_cast<T*>(z_);
+    strip.kept_stride = keeps ? kept_stride_ : stride_;
+    return strip;
+  }
+
   /// The losses, and the gradient in place of what is kept. Returns their sum.
   template <bool each, class Rule>
   V find_losses_by_label(const int* label, bool complete, const V* weight, const Rule& rule, const V& divisor,
                          V* loss) {
     alignas(64) double z_weight[strip_rows];
-    const LossShape shape = shape_of(rule, begin_, rows_, z_weight);
-    T* const home = keeps ? kept_ : const_cast<T*>(z_);
-    const Index home_stride = keeps ? kept_stride_ : stride_;
-    const bool summed = !each && weight == nullptr;
-    const LabelStrip strip{z_,    stride_,     int(classes_), label, complete, packs,      weight,
-                           shape, 1 / divisor, summed,        loss,  home,     home_stride};
+    LabelStrip strip = label_strip(label, complete, loss);
+    strip.weight = weight;
+    strip.shape = shape_of(rule, begin_, rows_, z_weight);
+    strip.scale = 1 / divisor;
+    strip.summed = !each && weight == nullptr;
     if constexpr (Exps::careful) {
       return kernels<LabelStripTable<LabelsAs::carefully, keeps>>().losses(strip, rows_);
     } else {
       if constexpr (Rule::may_smooth) {
-        if (shape.smoothing != 0) return kernels<LabelStripTable<LabelsAs::smoothed, keeps>>().losses(strip, rows_);
+        if (strip.shape.smoothing != 0)
+          return kernels<LabelStripTable<LabelsAs::smoothed, keeps>>().losses(strip, rows_);
       }
       if constexpr (!each) {
         if (!Rule::may_weigh || (weight == nullptr && rule.plain())) {

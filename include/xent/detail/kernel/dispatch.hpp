@@ -176,11 +176,12 @@ struct LabelStrip {
   bool padded;           // whether all rows that registers take are there, those behind the last one without a label
   const double* weight;  // or null
   LossShape shape;
-  double scale;  // of the gradient
-  bool summed;   // whether only the sum of losses without weights is wanted, if this is not a matter of LabelsAs
+  double scale = 1;  // of the gradient
+  bool summed;       // whether only the sum of losses without weights is wanted, if this is not a matter of LabelsAs
   double* loss;
   float* kept;  // where exponentials, if they are kept, become the gradient: that may be z
   std::ptrdiff_t kept_stride;
+  float* max = nullptr;  // where the maxima go, with room for whole registers, or null
 
   LabelStrip from(int row) const {
     LabelStrip rest = *this;
@@ -190,6 +191,7 @@ struct LabelStrip {
     if (shape.z_weight != nullptr) rest.shape.z_weight += row;
     rest.loss += row;
     rest.kept += row;
+    if (max != nullptr) rest.max += row;
     return rest;
   }
 };

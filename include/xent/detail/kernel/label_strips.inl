@@ -24,7 +24,7 @@ struct LabelPass {
   std::ptrdiff_t stride, kept_stride;
   Reg lows;                // carefully, the sum of the exponentials' second parts
   Reg most, top, top_low;  // the largest logit so far, its exponential
-  Reg logit, own;          // the label's
+  Reg logit, own;          // the label's, or the largest
   Bits classes_to_label;
   // Of smoothed labels: how many logits are not -inf, and the sum of their margins max - z, each shrunk, see dense_grow.
   Reg shrunk_max, margin, unmasked;
@@ -37,7 +37,7 @@ struct LabelPass {
         stride(strip.stride),
         kept_stride(strip.kept_stride),
         lows(Reg{}),
-        logit(Reg{}),
+        logit(max),
         own(Reg{}),
         shrunk_max(max * shrink),
         margin(Reg{}),
@@ -248,6 +248,7 @@ struct LabelStripKernels {
     const Reg max = maximum(strip);
     Pass pass(strip, max);
     pass.add(strip.classes - 1);
+    if (strip.max != nullptr) L::store(strip.max, max);
     L::store(rows.max + j, max);
     L::store(rows.logit + j, pass.logit);
     if constexpr (Pass::careful) {
