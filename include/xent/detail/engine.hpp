@@ -397,26 +397,26 @@ void for_rows(const Logits& logits, Out& out, const ByRows& by_rows, const ByRow
   const Index classes = class_count(logits);
   const Way way = way_of<Logits>(classes);
   const Index grain = grain_of<ClassesInPlace<Logits, KernelScalar<Logits>>>(way, row_count(logits), classes);
-  for_parts<threads_allowed<Logits>>(row_count(logits), chunks_of(row_count(logits), logits.size(), grain),
-                                     logits.size(), [&](Index begin, Index end) {
-                                       with_work<what, Exponentials<KernelScalar<Logits>>>(
-                                           way, logits, logit_rows, out,
-                                           [&](auto& work) {
-                                             for (Index first = begin; first < end; first += work.most_rows()) {
-                                               const int rows = int(std::min(end - first, Index(work.most_rows())));
-                                               work.load(first, rows, end);
-                                               work.reduce();
-                                               by_rows(work, first, rows);
-                                             }
-                                           },
-                                           [&] {
-                                             RowScratch<Logits> scratch(classes);
-                                             for (Index i = begin; i < end; ++i) {
-                                               const auto z = logit_rows(i, scratch.row());
-                                               by_row(i, RowPartition<W>(z), z);
-                                             }
-                                           });
-                                     });
+  const Chunks chunks = chunks_of(row_count(logits), logits.size(), grain);
+  for_parts<threads_allowed<Logits>>(row_count(logits), chunks, logits.size(), [&](Index begin, Index end) {
+    with_work<what, Exponentials<KernelScalar<Logits>>>(
+        way, logits, logit_rows, out,
+        [&](auto& work) {
+          for (Index first = begin; first < end; first += work.most_rows()) {
+            const int rows = int(std::min(end - first, Index(work.most_rows())));
+            work.load(first, rows, end);
+            work.reduce();
+            by_rows(work, first, rows);
+          }
+        },
+        [&] {
+          RowScratch<Logits> scratch(classes);
+          for (Index i = begin; i < end; ++i) {
+            const auto z = logit_rows(i, scratch.row());
+            by_row(i, RowPartition<W>(z), z);
+          }
+        });
+  });
 }
 
 /// out_ik = f(partition_i, logits_ik), written by write(work) where there are kernels: the functions that a softmax is made
