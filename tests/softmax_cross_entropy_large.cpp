@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Gradients that are too large for the caches, and columns that stand pages apart: the same bits as in small batches.
+// What is too large for the caches, and columns that stand pages apart: the same bits as in small batches.
 #include "support/generators.hpp"
 #include "support/oracle.hpp"
 #include "support/ulp.hpp"
@@ -10,6 +10,7 @@
 #include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <tuple>
@@ -27,12 +28,12 @@ Rows<Scalar> large_rows(Random& random, Index rows, Index cols) {
   Rows<Scalar> const some = normal_rows<Scalar>(random, 61, cols, 3);
   Rows<Scalar> logits(rows, cols);
   for (Index i = 0; i < rows; ++i) logits.row(i) = some.row(i % 61);
-  logits(1, 7) = nan<Scalar>();
+  logits(1, 7 % cols) = nan<Scalar>();
   logits(2, cols - 1) = infinity<Scalar>();
   logits.row(3).setConstant(-infinity<Scalar>());
   logits(4, cols / 2) += 40;
   logits.row(5) += Scalar(3000);
-  logits(6, cols - 5) = -infinity<Scalar>();
+  logits(6, std::max(cols - 5, Index(0))) = -infinity<Scalar>();
   return logits;
 }
 
@@ -72,6 +73,14 @@ TEMPLATE_LIST_TEST_CASE("gradients that no cache holds have the bits of small on
     Labels const labels = random_labels(random, rows, cols);
     check_rows(logits, labels);
     check_rows(Cols<TestType>(logits), labels);
+  }
+}
+
+TEMPLATE_LIST_TEST_CASE("short rows that are not near have the bits of near ones", "[large]", Reals32And64) {
+  Random random;
+  for (Index cols : {Index(3), Index(10), Index(43), Index(128)}) {
+    Index const rows = Index(9 << 20) / Index(sizeof(TestType)) / cols;  // more than 8 MiB
+    check_rows(large_rows<TestType>(random, rows, cols), random_labels(random, rows, cols));
   }
 }
 

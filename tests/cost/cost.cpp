@@ -122,6 +122,7 @@ struct Run {
     if (logits == "half") return cross_entropy(some_logits<Rows<Eigen::half>>(256, 300));
     if (logits == "elements") return binary(some_logits<Rows<float>>(100, 1000));
     if (logits == "softmax") return softmax(some_logits<Rows<float>>(64, 1000));
+    if (logits == "softmax_tiles") return softmax(some_logits<Rows<float>>(4096, 10));
     return 0;
   }
 };

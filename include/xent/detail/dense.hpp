@@ -26,7 +26,7 @@ class DenseSource {
 
   /// The rows [begin, begin + rows), class k of row j at data()[j + k * stride()]; copies are made `class_stride` apart.
   template <class Out>
-  void load(Index begin, int rows, Index class_stride, [[maybe_unused]] Out& out) {
+  void load(Index begin, int rows, Index class_stride, [[maybe_unused]] const Out& out) {
     begin_ = begin;
     if constexpr (copies) {
       stride_ = class_stride;
@@ -68,7 +68,7 @@ template <bool copies>
 class DenseSource<NoTargets, NoTargets, copies> {
  public:
   DenseSource(const NoTargets&, const NoTargets&) {}
-  void load(Index, int, Index, NoGradient&) {}
+  void load(Index, int, Index, NoGradient) {}
   std::nullptr_t data() const { return nullptr; }
   std::nullptr_t row(int) const { return nullptr; }
   Index stride() const { return 0; }
@@ -104,9 +104,8 @@ class DenseWork {
     begin_ = begin;
     left_ = end - begin;
     const Index class_stride = strips ? most_rows() : 1;
-    NoGradient no_gradient;
     logits_.load(begin, rows, class_stride, out_);
-    targets_.load(begin, rows, class_stride, no_gradient);
+    targets_.load(begin, rows, class_stride, NoGradient{});
     rows_.z = logits_.data();
     rows_.z_stride = logits_.stride();
     rows_.t = targets_.data();

@@ -44,6 +44,7 @@ inline namespace with_openmp {
 inline namespace without_openmp {
 #endif
 
+/// As OpenMP has it.
 inline int most_threads() {
 #ifdef _OPENMP
   return omp_get_max_threads();

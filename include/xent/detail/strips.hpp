@@ -58,11 +58,15 @@ class StripWork {
   }
 
   void reduce() {
-    if constexpr (by_label) {
-      if (sums_itself()) return reduce_itself();
+    if constexpr (!by_label) {
+      find_sums([] {});
+      reduced_.find_outcomes(rows_);
+    } else if (sums_itself()) {
+      reduce_itself();
+    } else if constexpr (may_reread) {
+      find_running_sums();
+      reduced_.find_outcomes(rows_);
     }
-    find_sums([] {});
-    reduced_.find_outcomes(rows_);
   }
 
   bool regular(int j) const { return sums_itself() ? !is_nan(reduced_.outcomes.log_sum[j]) : reduced_.regular(j); }
@@ -111,7 +115,11 @@ class StripWork {
   }
 
   void write_probabilities() {
-    if (!sums_itself()) scale();
+    if constexpr (!by_label) {
+      scale();
+    } else if constexpr (may_reread) {
+      if (rereads()) write_multiples();
+    }
     if constexpr (packs) copy_out();
   }
 

@@ -73,10 +73,10 @@ concept SameRows = ContiguousRows<Out> && is_sample<Out> == is_sample<Logits>;
 template <class Logits, class Out, class T>
 concept WrittenByRows = SameRows<Logits, Out> && std::is_same_v<typename Out::Scalar, T>;
 
-/// Gathers the rows of `source` from `begin` on, asking for what comes next if that is worth it, and for where they will be written
-/// in `out`, if that is as the source is.
+/// Gathers the rows of `source` from `begin` on. Asks for the next ones, if that is worth it, and for where these will be
+/// written in `out`, if that is laid out alike.
 template <class T, class Source, class Out>
-void gather_rows(const Source& source, [[maybe_unused]] Out& out, Index begin, int rows, T* strip, Index stride) {
+void gather_rows(const Source& source, [[maybe_unused]] const Out& out, Index begin, int rows, T* strip, Index stride) {
   const auto from = cells<false>(source);
   constexpr bool writes = WrittenByRows<Source, Out, T>;
   const bool asks = source.size() * Index(sizeof(T)) * (writes ? 2 : 1) > most_near_bytes;

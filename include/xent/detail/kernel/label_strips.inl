@@ -281,7 +281,8 @@ struct LabelStripKernels {
     return k < strip.classes ? L::larger(look(strip, k), max) : max;
   }
 
-  /// Asks for what the next rows need meanwhile, unless it is packed and near: columns of 625000 x 32 take 1.4 times as long without, with gradient 2 times.
+  /// Asks for what the next rows need meanwhile, unless it is packed and near: columns of 625000 x 32 take 1.4 times as long
+  /// without, with gradient 2 times.
   [[gnu::always_inline]] static Reg look(const LabelStrip& strip, int k) {
     constexpr int ahead = strip_rows / 2;
     const float* const z = strip.z + k * strip.stride;
@@ -349,8 +350,8 @@ struct LabelStripKernels {
     return outcome.loss + row.irregular();
   }
 
-  /// Of rows without weights: the sum of their margins, and the product of all / top less 1, which is rest / tops. All its terms are
-  /// positive.
+  /// Of rows without weights: the sum of their margins, and the product of all / top less 1, which is rest / tops. All its
+  /// terms are positive.
   struct Together {
     D margins, rest, tops;
 
@@ -363,8 +364,8 @@ struct LabelStripKernels {
     }
   };
 
-  /// The sum of losses without weights, of which that of log(all / top) is the logarithm of a product: 10^6 x 2 takes 1.2 times as
-  /// long with a logarithm for each. Two of them, so that they do not wait for each other: 1.06 times.
+  /// The sum of losses without weights, of which that of log(all / top) is the logarithm of a product: 10^6 x 2 takes 1.2
+  /// times as long with a logarithm for each, 1.06 times with one product, whose factors wait for each other.
   [[gnu::always_inline]] static D finish_together(const LabelStrip& strip, Rows& rows, int count) {
     Together low, high;
     for (int j = 0; j < count; j += L::count) {

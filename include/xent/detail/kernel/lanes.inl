@@ -152,9 +152,10 @@ struct Lanes {
   static bool all_within(Reg x, T limit) {
     return !any_sign(reinterpret_cast<Bits>(set(limit)) - reinterpret_cast<Bits>(magnitude(x)) - Word(1));
   }
+  /// Whether the sign bit of a lane is set. With g++ 256 x 50257 by columns takes 1.04 times as long by halves.
   static bool any_sign(Bits x) {
 #if defined(__x86_64__) && !defined(__clang__)
-    return signs_of(x) != 0;  // clang sees by itself that one instruction tells
+    return signs_of(x) != 0;
 #else
     if constexpr (bytes > 16) {
       typename Lanes<T, bytes / 2>::Bits half[2];
@@ -295,7 +296,8 @@ struct RowExp {
 
   explicit RowExp(Reg max) {
     moved = Reg{};
-    // A branch, so that what follows need not wait: 10^6 x 3 with gradient takes 1.15 times as long without, 60000 x 10 1.07 times.
+    // A branch, so that what follows need not wait: 10^6 x 3 with gradient takes 1.15 times as long without, 60000 x 10 1.07
+    // times.
     if (!L::all_within(max, K::reach)) moved = ((max < K::reach) & (max > -K::reach)) ? Reg{} : max;
     lowest = (max - moved) - K::range;
     exponent = L::round((max - moved) * K::log2_e);

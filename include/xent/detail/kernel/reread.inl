@@ -103,8 +103,8 @@ struct RunningSums {
       prefetch<Cache::second>(z, most_span * stride);
       const Reg x = L::load(z);
       const Reg lower = most < x ? most : x;
-      most = L::larger(
-          most, x);  // compared another way, so that it does not wait for a mask: 256 x 50257 takes 1.4 times as long
+      // Compared another way, so that it does not wait for a mask: 256 x 50257 takes 1.4 times as long.
+      most = L::larger(most, x);
       if constexpr (!careful) return exp(lower);
       Reg low;
       const Reg e = exp(lower, low);
