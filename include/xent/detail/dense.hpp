@@ -31,7 +31,10 @@ class DenseSource {
     if constexpr (copies) {
       stride_ = class_stride;
       if constexpr (ContiguousRows<T> && !is_sample<T>) {
-        if (class_stride > 1) return gather_rows(x_, out, begin, rows, scratch_, class_stride);
+        if (class_stride > 1) {
+          const auto ahead = ahead_of<Kernel>(x_, out, begin, rows);
+          return gather_rows(x_, begin, rows, scratch_, class_stride, ahead);
+        }
       }
       for (int j = 0; j < rows; ++j) pack(reader_, begin + j, scratch_ + j, class_stride, classes_);
     } else {
@@ -96,7 +99,7 @@ class DenseWork {
 
   int most_rows() const {
     if (!strips) return writes || copies ? 1 : wide_rows;  // see RowWork
-    return copies ? rows_in_scratch(rows_.classes) : strip_rows;
+    return rows_in_strip<!copies>(rows_.classes, strip_rows);
   }
 
   /// The rows from `begin` on, of those before `end`.

@@ -19,6 +19,7 @@
 #include <xent/reduction.hpp>
 
 #include <algorithm>  // std::fill_n, std::min
+#include <cstddef>    // std::size_t
 #include <type_traits>
 
 namespace xent::detail {
@@ -134,7 +135,8 @@ void with_work([[maybe_unused]] Way way, const Logits& logits, [[maybe_unused]] 
   portable();
 }
 
-/// Some rows that a work deals with together: which of them are absent.
+/// At most so many rows that a work deals with together: which of them are absent.
+template <std::size_t most>
 class Absences {
  public:
   void clear() { count_ = 0; }
@@ -166,7 +168,7 @@ class Absences {
 
  private:
   int count_ = 0;
-  int row_[strip_rows];
+  int row_[most];
 };
 
 /// The losses of rows [begin, end) by their labels, as many at a time as the work takes: `each` of them, or their sums.
@@ -176,7 +178,7 @@ void label_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
   int label[Work::capacity];
   V weight[Work::capacity];
   V loss[Work::capacity];
-  Absences absences;
+  Absences<Work::capacity> absences;
   for (Index first = begin; first < end; first += work.most_rows()) {
     const int rows = int(std::min(end - first, Index(work.most_rows())));
     work.load(first, rows, end);
@@ -186,7 +188,7 @@ void label_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
     work.template find_losses<each>(label, complete, weights, rule, divisor, loss);
     absences.clear();
     for (int j = 0; !complete && j < rows; ++j) absences.note(j, label[j] == no_label);
-    absences.finish<sample>(work, gradient, first, rows, label, loss, take);
+    absences.template finish<sample>(work, gradient, first, rows, label, loss, take);
   }
 }
 
@@ -218,7 +220,7 @@ void dense_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
   using T = typename Work::T;
   auto& strip = work.strip();
   int label[Work::capacity];
-  Absences absences;
+  Absences<Work::capacity> absences;
   const bool alike = terms.plain() && terms.class_weights().empty();
   std::fill_n(label, Work::capacity, no_label);
   std::fill_n(strip.logit, Work::capacity, T(0));
@@ -247,7 +249,7 @@ void dense_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
     }
     work.sum(T(terms.kept()), T(terms.smoothing()));
     V* const loss = work.find_outcomes(terms.smoothing(), !rule.plain(), divisor);
-    absences.finish<sample>(work, gradient, first, rows, label, loss, take);
+    absences.template finish<sample>(work, gradient, first, rows, label, loss, take);
   }
 }
 
@@ -304,7 +306,8 @@ class SoftmaxLosses {
   auto by_labels() const {
     using T = typename Exps::T;
     const Way way = way_of<Logits, T>(classes_);
-    const Index grain = grain_of<ClassesInPlace<Logits, T>>(way, row_count(logits_), classes_);
+    constexpr bool in_place = ClassesInPlace<Logits, T>;
+    const Index grain = grain_of<in_place>(way, row_count(logits_), classes_, most_strip_rows<T>);
     return reduce(grain, [&](Index begin, Index end, const V& divisor, const auto& take) {
       with_work<kept, Exps>(
           way, logits_, rows_, gradient_,
@@ -332,7 +335,8 @@ class SoftmaxLosses {
     using Targets = std::remove_cvref_t<decltype(targets)>;
     if constexpr (has_dense_kernels<Logits, Targets>() && std::is_same_v<W, double>) {
       const Way way = dense_way_of<Logits, Targets, Gradient>(classes_);
-      const Index grain = grain_of<columns_in_place<Logits, Targets, Gradient>>(way, row_count(logits_), classes_);
+      constexpr bool in_place = columns_in_place<Logits, Targets, Gradient>;
+      const Index grain = grain_of<in_place>(way, row_count(logits_), classes_);
       return reduce(grain, [&](Index begin, Index end, const V& divisor, const auto& take) {
         with_dense_work<Rule::may_smooth>(
             way, logits_, rows_, targets, reader, terms_.class_weights().data(), gradient_,
@@ -396,10 +400,12 @@ void for_rows(const Logits& logits, Out& out, const ByRows& by_rows, const ByRow
   const Rows<Logits> logit_rows(logits);
   const Index classes = class_count(logits);
   const Way way = way_of<Logits>(classes);
-  const Index grain = grain_of<ClassesInPlace<Logits, KernelScalar<Logits>>>(way, row_count(logits), classes);
+  using T = KernelScalar<Logits>;
+  constexpr bool in_place = ClassesInPlace<Logits, T>;
+  const Index grain = grain_of<in_place>(way, row_count(logits), classes, most_strip_rows<T>);
   const Chunks chunks = chunks_of(row_count(logits), logits.size(), grain);
   for_parts<threads_allowed<Logits>>(row_count(logits), chunks, logits.size(), [&](Index begin, Index end) {
-    with_work<what, Exponentials<KernelScalar<Logits>>>(
+    with_work<what, Exponentials<T>>(
         way, logits, logit_rows, out,
         [&](auto& work) {
           for (Index first = begin; first < end; first += work.most_rows()) {

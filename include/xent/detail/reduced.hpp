@@ -96,4 +96,11 @@ class ReducedRows {
   }
 };
 
+/// Of rows that one kernel takes all the way, what the functions need.
+template <class T, std::size_t most>
+struct OwnSums {
+  alignas(64) T max[most];
+  alignas(64) double log_sum[most];
+};
+
 }  // namespace xent::detail

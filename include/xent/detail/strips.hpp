@@ -22,18 +22,31 @@ namespace xent::detail {
 /// stay in its columns, or in the scratch; a log-softmax is made of the logits.
 template <class Logits, class Out, Kept what, class Exps>
 class StripWork {
+  static constexpr bool keeps = what == Kept::exponentials;
+  static constexpr bool packs = !ClassesInPlace<Logits, typename Exps::T>;
+  // Beyond so many classes a strip does not stay in the second cache: then it is cheaper to take its exponentials twice than
+  // to keep them. Sums of doubles would lose digits on their way from one maximum to the next.
+  static constexpr bool may_reread = !packs && std::is_same_v<typename Exps::T, float>;
+  static constexpr bool direct = packs || ContiguousClasses<Out>;  // what is kept has a place
+  // Whether one kernel takes the rows from labels to losses, but for those that it would reread.
+  static constexpr bool by_label = std::is_same_v<typename Exps::T, float> && (direct || !keeps);
+
  public:
   using T = typename Exps::T;
   using V = WideOf<Logits>;
-  static constexpr std::size_t capacity = strip_rows;
+  static constexpr std::size_t capacity = by_label ? label_strip_rows : strip_rows;
 
   StripWork(const Logits& logits, const Rows<Logits>& source, Out& out)
-      : logits_(logits), source_(source), out_(out), classes_(class_count(logits)) {}
+      : logits_(logits),
+        source_(source),
+        out_(out),
+        classes_(class_count(logits)),
+        most_rows_(rows_in_strip<!packs>(classes_, int(capacity))) {}
 
   /// Whether find_losses knows smoothed labels without class weights.
   static bool knows_smoothing(Index classes) { return by_label && !Exps::careful && classes <= most_strip_classes; }
 
-  int most_rows() const { return rows_in_strip<!packs>(classes_); }
+  int most_rows() const { return most_rows_; }
 
   void load(Index begin, int rows, Index) {
     begin_ = begin;
@@ -41,7 +54,8 @@ class StripWork {
     if constexpr (packs) {
       stride_ = kept_stride_ = most_rows();
       if constexpr (RowsInPlace<Logits, T>) {
-        gather_rows(logits_, out_, begin, rows, scratch_, stride_);
+        ahead_ = ahead_of<T>(logits_, out_, begin, rows);
+        gather_rows(logits_, begin, rows, scratch_, stride_, by_label ? Ahead<T>{} : ahead_);
       } else {
         for (int j = 0; j < rows; ++j) pack(source_, begin + j, scratch_ + j, stride_, classes_);
       }
@@ -69,10 +83,10 @@ class StripWork {
     }
   }
 
-  bool regular(int j) const { return sums_itself() ? !is_nan(reduced_.outcomes.log_sum[j]) : reduced_.regular(j); }
+  bool regular(int j) const { return sums_itself() ? !is_nan(own_.log_sum[j]) : reduced_.regular(j); }
 
   V logsumexp(int j) const {
-    if (regular(j)) return reduced_.logsumexp(j);
+    if (regular(j)) return sums_itself() ? V(own_.max[j]) + V(own_.log_sum[j]) : reduced_.logsumexp(j);
     return RowPartition<typename Reduced::W>(Row<const T>{z_ + j, stride_, classes_}).template logsumexp<V>();
   }
 
@@ -80,19 +94,14 @@ class StripWork {
   /// there is none.
   template <bool each, class Rule>
   void find_losses(const int* label, bool complete, const V* weight, const Rule& rule, const V& divisor, V* loss) {
-    const auto pick = [&] {
-      T* const z = reduced_.strip.logit;
-      std::fill(z + rows_, z + lanes_of(rows_), T(0));
-      kernels<StripPickTable<T>>().pick(z_, stride_, classes_, rows_, label, z);
-    };
     if constexpr (!by_label) {
-      find_sums(pick);
+      find_sums([&] { pick(label); });
       reduced_.find_losses(begin_, rows_, weight, rule, divisor, keeps, loss);
     } else if (sums_itself()) {
       sum_ = find_losses_by_label<each>(label, complete, weight, rule, divisor, loss);
     } else if constexpr (may_reread) {
       find_running_sums();
-      pick();
+      pick(label);
       reduced_.find_losses(begin_, rows_, weight, rule, divisor, keeps, loss);
     }
   }
@@ -126,16 +135,16 @@ class StripWork {
   /// out_jk = log_probability(z_jk), where nothing was kept.
   void write_log_probabilities() {
     if constexpr (direct) {
-      alignas(64) T log_sum[strip_rows];
-      for (int j = 0; j < rows_; ++j) log_sum[j] = static_cast<T>(reduced_.outcomes.log_sum[j]);
+      const T* const max = sums_itself() ? own_.max : reduced_.strip.max;
+      const double* const sums = sums_itself() ? own_.log_sum : reduced_.outcomes.log_sum;
+      alignas(64) T log_sum[capacity];
+      for (int j = 0; j < rows_; ++j) log_sum[j] = static_cast<T>(sums[j]);
       if constexpr (packs) {
-        kernels<StripShiftTable<T>>().shift(z_, stride_, classes_, rows_, reduced_.strip.max, log_sum, scratch_,
-                                            stride_);
+        kernels<StripShiftTable<T>>().shift(z_, stride_, classes_, rows_, max, log_sum, scratch_, stride_);
         copy_out();
       } else {
         const auto out = out_row(0);
-        kernels<StripShiftTable<T>>().shift(z_, stride_, classes_, rows_, reduced_.strip.max, log_sum, out.data,
-                                            out.stride);
+        kernels<StripShiftTable<T>>().shift(z_, stride_, classes_, rows_, max, log_sum, out.data, out.stride);
       }
     } else {
       for (int j = 0; j < rows_; ++j) {
@@ -146,17 +155,16 @@ class StripWork {
   }
 
  private:
-  static constexpr bool keeps = what == Kept::exponentials;
-  static constexpr bool packs = !ClassesInPlace<Logits, T>;
-  // Beyond so many classes a strip does not stay in the second cache: then it is cheaper to take its exponentials twice than
-  // to keep them. Sums of doubles would lose digits on their way from one maximum to the next.
-  static constexpr bool may_reread = !packs && std::is_same_v<T, float>;
   bool rereads() const { return may_reread && classes_ > most_strip_classes; }
-  static constexpr bool direct = packs || ContiguousClasses<Out>;  // what is kept has a place
-  // Whether one kernel takes the rows from labels to losses, but for those that it would reread.
-  static constexpr bool by_label = std::is_same_v<T, float> && (direct || !keeps);
   bool sums_itself() const { return by_label && !rereads(); }
-  using Reduced = ReducedRows<Logits, Exps, strip_rows>;
+  using Reduced = ReducedRows<Logits, Exps, std::size_t(by_label && !may_reread ? 1 : strip_rows)>;
+
+  /// The logits of the labels.
+  void pick(const int* label) {
+    T* const z = reduced_.strip.logit;
+    std::fill(z + rows_, z + lanes_of(rows_), T(0));
+    kernels<StripPickTable<T>>().pick(z_, stride_, classes_, rows_, label, z);
+  }
 
   /// Calls look() when the logits have been read, but not yet been written over.
   template <class Look>
@@ -178,10 +186,10 @@ class StripWork {
 
   /// As rows without labels, whose losses are the logarithms of their sums, and the gradients the probabilities.
   void reduce_itself() {
-    int label[strip_rows];
+    int label[capacity];
     std::fill_n(label, lanes_of(rows_), no_label);
-    LabelStrip strip = label_strip(label, false, reduced_.outcomes.log_sum);
-    strip.max = reduced_.strip.max;
+    LabelStrip strip = label_strip(label, false, own_.log_sum);
+    strip.max = own_.max;
     kernels<LabelStripTable<keeps ? LabelsAs::summed : LabelsAs::plain, keeps>>().losses(strip, rows_);
   }
 
@@ -196,6 +204,11 @@ class StripWork {
     strip.loss = loss;
     strip.kept = keeps ? kept_ : const_cast<T*>(z_);
     strip.kept_stride = keeps ? kept_stride_ : stride_;
+    if constexpr (RowsInPlace<Logits, T>) {
+      strip.next = ahead_.next;
+      strip.out = ahead_.out;
+      strip.row_stride = cells<false>(logits_).row_stride;
+    }
     return strip;
   }
 
@@ -203,7 +216,7 @@ class StripWork {
   template <bool each, class Rule>
   V find_losses_by_label(const int* label, bool complete, const V* weight, const Rule& rule, const V& divisor,
                          V* loss) {
-    alignas(64) double z_weight[strip_rows];
+    alignas(64) double z_weight[capacity];
     LabelStrip strip = label_strip(label, complete, loss);
     strip.weight = weight;
     strip.shape = shape_of(rule, begin_, rows_, z_weight);
@@ -280,14 +293,17 @@ class StripWork {
   const Rows<Logits>& source_;
   Out& out_;
   Index classes_;
+  int most_rows_;
   Index begin_ = 0;
   int rows_ = 0;
   V sum_ = V(0);
+  Ahead<T> ahead_;
   const T* z_ = nullptr;
   Index stride_ = 0;
   T* kept_ = nullptr;
   Index kept_stride_ = 0;
   Reduced reduced_;
+  OwnSums<T, by_label ? capacity : 1> own_;
   alignas(64) T scratch_[packs ? scratch_size : 1];
 };
 

@@ -73,20 +73,32 @@ concept SameRows = ContiguousRows<Out> && is_sample<Out> == is_sample<Logits>;
 template <class Logits, class Out, class T>
 concept WrittenByRows = SameRows<Logits, Out> && std::is_same_v<typename Out::Scalar, T>;
 
-/// Gathers the rows of `source` from `begin` on. Asks for the next ones, if that is worth it, and for where these will be
-/// written in `out`, if that is laid out alike.
+/// Where the rows after some stand, and where what becomes of these will be written, if that is laid out alike: to be asked for.
+/// Null where all is near enough.
+template <class T>
+struct Ahead {
+  const T* next = nullptr;
+  const T* out = nullptr;
+};
 template <class T, class Source, class Out>
-void gather_rows(const Source& source, [[maybe_unused]] const Out& out, Index begin, int rows, T* strip, Index stride) {
-  const auto from = cells<false>(source);
+Ahead<T> ahead_of(const Source& source, [[maybe_unused]] const Out& out, Index begin, int rows) {
   constexpr bool writes = WrittenByRows<Source, Out, T>;
-  const bool asks = source.size() * Index(sizeof(T)) * (writes ? 2 : 1) > most_near_bytes;
-  const T* to = nullptr;
+  if (source.size() * Index(sizeof(T)) * (writes ? 2 : 1) <= most_near_bytes) return {};
+  const auto from = cells<false>(source);
+  Ahead<T> ahead{from.row(begin).data + rows * from.row_stride, nullptr};
   if constexpr (writes) {
     const auto into = cells<false>(out);
-    if (asks && into.row_stride == from.row_stride) to = into.row(begin).data;
+    if (into.row_stride == from.row_stride) ahead.out = into.row(begin).data;
   }
+  return ahead;
+}
+
+/// Gathers the rows of `source` from `begin` on, and asks for what is ahead.
+template <class T, class Source>
+void gather_rows(const Source& source, Index begin, int rows, T* strip, Index stride, const Ahead<T>& ahead) {
+  const auto from = cells<false>(source);
   kernels<GatherTable<T>>().gather(from.row(begin).data, from.row_stride, int(class_count(source)), rows, strip, stride,
-                                   asks, to);
+                                   ahead.next, ahead.out);
 }
 
 /// Whether what is written, as large as the logits, is too large for the caches.
@@ -111,14 +123,16 @@ Way way_of(Index classes) {
 
 /// So many rows fill half of the scratch, so that what else belongs to them stays in the nearest cache too: 62500 x 64 with
 /// gradient takes 1.15 times as long with all of it. An odd number of lines, so that its columns do not get into each other's way.
-inline int rows_in_scratch(Index classes) {
-  const Index lines = std::clamp(scratch_size / 2 / classes / 16, Index{1}, Index{strip_rows / 16});
+inline int rows_in_scratch(Index classes, int most) {
+  const Index lines = std::clamp(scratch_size / 2 / classes / 16, Index{1}, Index{most / 16});
   return int((lines - 1 + lines % 2) * 16);
 }
 
+/// Columns are near as they stand: strips of few classes are several others.
 template <bool in_place>
-int rows_in_strip(Index classes) {
-  return in_place ? strip_rows : rows_in_scratch(classes);
+int rows_in_strip(Index classes, int most) {
+  if (!in_place) return rows_in_scratch(classes, most);
+  return int(std::clamp(near_size / classes / strip_rows, Index{1}, Index{most / strip_rows})) * strip_rows;
 }
 
 /// The losses of wide columns are summed for so many rows at a time.
@@ -127,10 +141,10 @@ inline constexpr int rows_of_a_sum = strip_rows / 2;
 /// Chunks are multiples of this: whole strips. One of wide columns alone would leave all threads but one without work: so it is
 /// cut where its sums end anyway. That takes one thread longer, 256 x 50257 1.15 times.
 template <bool in_place>
-Index grain_of(Way way, Index rows, Index classes) {
+Index grain_of(Way way, Index rows, Index classes, int most = strip_rows) {
   if (way != Way::strips) return 1;
   const bool alone = in_place && classes > most_strip_classes && rows <= strip_rows;
-  return alone && several_threads() ? rows_of_a_sum : rows_in_strip<in_place>(classes);
+  return alone && several_threads() ? rows_of_a_sum : rows_in_strip<in_place>(classes, most);
 }
 
 /// Row i in a scalar of the kernels, `stride` apart.

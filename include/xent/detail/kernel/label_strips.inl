@@ -31,10 +31,10 @@ struct LabelPass {
   Reg shrunk_max, margin, unmasked;
   Total<float, bytes> below, margins;
 
-  [[gnu::always_inline]] LabelPass(const LabelStrip& strip, Reg max)
+  [[gnu::always_inline]] LabelPass(const LabelStrip& strip, int row, Reg max)
       : exp(max),
-        z(strip.z),
-        kept(strip.kept),
+        z(strip.z + row),
+        kept(strip.kept + row),
         stride(strip.stride),
         kept_stride(strip.kept_stride),
         lows(Reg{}),
@@ -43,8 +43,11 @@ struct LabelPass {
         shrunk_max(max * shrink),
         margin(Reg{}),
         unmasked(L::set(1.0f)) {
-    __builtin_memcpy(&classes_to_label, strip.label, sizeof(Bits));
+    __builtin_memcpy(&classes_to_label, strip.label + row, sizeof(Bits));
   }
+
+  /// max - z at the label, shrunk: the difference of two large floats may be no float.
+  Reg shrunk_margin() const { return shrunk_max - logit * shrink; }
 
   /// All classes but one.
   [[gnu::always_inline]] void add(int others) {
@@ -151,7 +154,7 @@ struct LabelRows {
   alignas(64) float logit[size];  // that of the label
   alignas(64) float own[size];    // its exponential as it is kept, or, carefully, in two parts
   alignas(64) float own_low[size];
-  alignas(64) double below[size];    // the sum of all exponentials but one of the largest
+  alignas(64) double below[size];    // the sum of all exponentials but one of the largest, as they are kept
   alignas(64) double highest[size];  // that one, if it is not 1
   alignas(64) float first[size];     // from exponentials to the gradient, see put_factor
   alignas(64) float second[size];
@@ -159,6 +162,35 @@ struct LabelRows {
   alignas(64) double margins[size];  // for smoothing, see LabelPass
   alignas(64) float unmasked[size];
   alignas(64) float even[size];  // what is taken off all gradients
+};
+
+/// A sum of losses, in each lane. Where such without weights are only wanted together, it is that of their margins and the logarithm
+/// of the product of their all / top: 10^6 x 2 takes 1.2 times as long with a logarithm for each. The product is carried less 1, as
+/// rest / tops, so that all its terms are positive.
+template <int bytes, bool of_maximum>
+struct LossSum {
+  using K = ExpConstants<float>;
+  using Wide = Lanes<double, bytes>;
+  using D = typename Wide::Reg;
+  // No factor is above 2^9, and few are above 2^3 where a strip has many rows: short lanes get too many of them for their range.
+  static constexpr bool holds_a_strip = Wide::count >= 4;
+
+  D total, rest, tops;
+
+  LossSum() : total(D{}), rest(D{}), tops(Wide::set(1.0)) {}
+
+  /// all = below + top, below as exponentials are kept. The top is 1 where these are counted in it.
+  [[gnu::always_inline]] void multiply(D below, D top) {
+    const D all = below * K::unlift + top;
+    rest = rest * all + (of_maximum ? below : tops * below);
+    if constexpr (!of_maximum) tops *= top;
+  }
+
+  [[gnu::always_inline]] void take_logarithm() {
+    total += ForFloat<bytes>::log1p_of_ratio(rest * K::unlift, tops);
+    rest = D{};
+    tops = Wide::set(1.0);
+  }
 };
 
 template <int bytes, LabelsAs as, bool keeps>
@@ -172,41 +204,45 @@ struct LabelStripKernels {
   using Whole = typename VectorOf<std::int64_t, bytes>::type;
   using Rows = LabelRows<bytes>;
   using Pass = LabelPass<bytes, as, keeps>;
+  using Sum = LossSum<bytes, Pass::Exp::of_maximum>;
+  static constexpr bool may_multiply = as == LabelsAs::summed || as == LabelsAs::smoothed;
 
-  /// Returns the sum of the losses of rows that have a label. Where only that is wanted, each of them is 0 or NaN.
+  /// Returns the sum of the losses of rows that have a label. Where only that is wanted, each of them is 0 or NaN, or, if nothing
+  /// is kept, not put down.
   static double losses(const LabelStrip& strip, int rows) {
-    D total = D{};
+    Sum sum;
     int row = 0;
     while (row + L::count <= rows) {
       const int whole = (rows - row) / L::count * L::count;
       const int some = whole < Rows::most ? whole : Rows::most;
-      take(strip.from(row), some, total);
+      take(strip.from(row), some, sum);
       row += some;
     }
-    if (row < rows && strip.padded) take_padded(strip.from(row), rows - row, total);
-    if (row < rows && !strip.padded) take_copy(strip.from(row), rows - row, total);
-    return Wide::sum(total);
+    if (row < rows && strip.padded) take_padded(strip.from(row), rows - row, sum);
+    if (row < rows && !strip.padded) take_copy(strip.from(row), rows - row, sum);
+    if constexpr (may_multiply && Sum::holds_a_strip) sum.take_logarithm();
+    return Wide::sum(sum.total);
   }
 
  private:
   /// The last rows, which do not fill a register, where they stand: 8 x 10 takes 1.35 times as long in a copy, with gradient 1.4.
-  [[gnu::noinline]] static void take_padded(LabelStrip strip, int rows, D& total) {
+  [[gnu::noinline]] static void take_padded(LabelStrip strip, int rows, Sum& sum) {
     for (int k = 0; k < strip.classes; ++k) {
       float* const z = strip.kept + k * strip.kept_stride;
       L::store(z, L::from(rows) ? Reg{} : L::load(z));
     }
     strip.complete = false;
-    take(strip, L::count, total);
+    take(strip, L::count, sum);
   }
 
   /// The same of columns, which end there.
-  [[gnu::noinline]] static void take_copy(const LabelStrip& strip, int rows, D& total) {
+  [[gnu::noinline]] static void take_copy(const LabelStrip& strip, int rows, Sum& sum) {
     using Copy = StripCopy<float, bytes, most_strip_classes>;
     float z[Copy::copy_size];
     int label[std::size_t(L::count)];
     double weight[std::size_t(L::count)] = {};
     double z_weight[std::size_t(L::count)] = {};
-    double loss[std::size_t(L::count)];
+    double loss[std::size_t(L::count)] = {};
     Copy::read(strip.z, strip.stride, strip.classes, rows, z);
     LabelStrip copy = strip;
     copy.z = copy.kept = z;
@@ -222,94 +258,147 @@ struct LabelStripKernels {
     }
     if (strip.weight != nullptr) copy.weight = weight;
     if (strip.shape.z_weight != nullptr) copy.shape.z_weight = z_weight;
-    take(copy, L::count, total);
+    take(copy, L::count, sum);
     for (int j = 0; j < rows; ++j) strip.loss[j] = loss[j];
     if constexpr (keeps) Copy::write(z, strip.classes, rows, strip.kept, strip.kept_stride);
   }
 
-  /// So many registers of rows, in three passes, each of which has enough to do at once.
-  static void take(const LabelStrip& strip, int rows, D& total) {
+  /// So many registers of rows, in three passes, each of which has enough to do at once. They look at a copy of the strip, which no
+  /// store can change: 10^6 x 5 with gradient takes 1.1 times as long without. Not so smoothed, where registers are scarce.
+  static void take(const LabelStrip& all, int rows, Sum& sum) {
+    const std::conditional_t<as == LabelsAs::smoothed, const LabelStrip&, LabelStrip> strip = all;
     Rows own;
-    for (int j = 0; j < rows; j += L::count) sum(strip.from(j), own, j);
-    if (as == LabelsAs::summed || (as == LabelsAs::smoothed && strip.summed)) {
-      total += finish_together(strip, own, rows);
-    } else {
-      for (int j = 0; j < rows; j += Wide::count) {
-        const D loss = finish(strip, own, j);
-        Wide::store(strip.loss + j, loss);
-        total += of_labelled(strip, j, loss, D{});
-      }
-    }
-    for (int j = 0; keeps && j < rows; j += L::count) scale(strip.from(j), own, j);
+    reduce_all(strip, own, rows, sum);
+    if constexpr (keeps || as != LabelsAs::summed) finish_all(strip, own, rows, sum);
+    for (int j = 0; keeps && j < rows; j += L::count) scale(strip, own, j);
+    if constexpr (may_multiply && !Sum::holds_a_strip) sum.take_logarithm();
   }
 
-  [[gnu::always_inline]] static void sum(const LabelStrip& strip, Rows& rows, int j) {
-    const Reg max = maximum(strip);
-    Pass pass(strip, max);
+  [[gnu::always_inline]] static void reduce_all(const LabelStrip& strip, Rows& own, int rows, Sum& sums) {
+    if constexpr (as == LabelsAs::summed) {
+      Sum sum = sums;
+      Reg shrunk_margins = Reg{};
+      for (int j = 0; j < rows; j += L::count) shrunk_margins += reduce(strip, own, j, sum);
+      const typename L::Halves half(shrunk_margins);
+      sum.total += (widened<bytes>(half.low) + widened<bytes>(half.high)) * dense_grow<float>;
+      sums = sum;
+    } else {
+      for (int j = 0; j < rows; j += L::count) reduce(strip, own, j, sums);
+    }
+  }
+
+  [[gnu::always_inline]] static void finish_all(const LabelStrip& strip, Rows& own, int rows, Sum& sums) {
+    Sum sum = sums;
+    for (int j = 0; j < rows; j += Wide::count) finish(strip, own, j, sum);
+    sums = sum;
+  }
+
+  /// Returns the shrunk margins of those that have a label.
+  [[gnu::always_inline]] static Reg reduce(const LabelStrip& strip, Rows& rows, int j, Sum& sum) {
+    if (!strip.padded || strip.next != nullptr) ask(strip, j);
+    const Reg max = maximum(strip, j);
+    Pass pass(strip, j, max);
     pass.add(strip.classes - 1);
-    if (strip.max != nullptr) L::store(strip.max, max);
-    L::store(rows.max + j, max);
-    L::store(rows.logit + j, pass.logit);
+    if (strip.max != nullptr) L::store(strip.max + j, max);
+    if constexpr (knows_margins) {
+      L::store(rows.max + j, max);
+      L::store(rows.logit + j, pass.logit);
+    }
     if constexpr (Pass::careful) {
       Reg low;
       pass.own = pass.exp(pass.logit, low);
       L::store(rows.own_low + j, low);
     }
     if constexpr (keeps || Pass::careful) L::store(rows.own + j, pass.own);
-    Wide::store(rows.below + j, pass.below.sum * K::unlift);
-    Wide::store(rows.below + j + Wide::count, pass.below.other * K::unlift);
+    if constexpr (keeps || as != LabelsAs::summed) {
+      Wide::store(rows.below + j, pass.below.sum);
+      Wide::store(rows.below + j + Wide::count, pass.below.other);
+    }
+    Total<float, bytes> top;
     if constexpr (!Pass::Exp::of_maximum) {
-      Total<float, bytes> highest;
       Reg lost;  // 4.0 ulp at the worst without it, 3.3 with it
-      highest.add(pass.exp(max, lost));
-      highest.add(lost);
-      Wide::store(rows.highest + j, highest.sum * K::unlift);
-      Wide::store(rows.highest + j + Wide::count, highest.other * K::unlift);
+      top.add(pass.exp(max, lost));
+      top.add(lost);
+      Wide::store(rows.highest + j, top.sum * K::unlift);
+      Wide::store(rows.highest + j + Wide::count, top.other * K::unlift);
+    }
+    if constexpr (as == LabelsAs::summed) {
+      multiply(strip, j, pass.below.sum, highest(rows, j), sum);
+      multiply(strip, j + Wide::count, pass.below.other, highest(rows, j + Wide::count), sum);
     }
     if constexpr (as == LabelsAs::smoothed) {
       Wide::store(rows.margins + j, pass.margins.sum);
       Wide::store(rows.margins + j + Wide::count, pass.margins.other);
       L::store(rows.unmasked + j, pass.unmasked);
     }
+    return of_labelled(strip, j, pass.shrunk_margin());
+  }
+
+  [[gnu::always_inline]] static void multiply(const LabelStrip& strip, int j, D below, D top, Sum& sum) {
+    sum.multiply(of_labelled(strip, j, below, D{}), of_labelled(strip, j, top, Wide::set(1.0)));
   }
 
   /// The maximum, or NaN if the first class is.
-  [[gnu::always_inline]] static Reg maximum(const LabelStrip& strip) {
-    Reg max = look(strip, 0);
-    int k = 1;
-    for (; k + 1 < strip.classes; k += 2) max = L::larger(L::larger(look(strip, k), look(strip, k + 1)), max);
-    return k < strip.classes ? L::larger(look(strip, k), max) : max;
+  [[gnu::always_inline]] static Reg maximum(const LabelStrip& strip, int j) {
+    const float* z = strip.z + j;
+    Reg max = L::load(z);
+    int others = strip.classes - 1;
+    for (; others > 1; others -= 2) {
+      const Reg next = L::load(z += strip.stride);
+      max = L::larger(L::larger(next, L::load(z += strip.stride)), max);
+    }
+    return others > 0 ? L::larger(L::load(z + strip.stride), max) : max;
   }
 
-  /// Asks for what the next rows need meanwhile, unless it is packed and near: columns of 625000 x 32 take 1.4 times as long
-  /// without, with gradient 2 times.
-  [[gnu::always_inline]] static Reg look(const LabelStrip& strip, int k) {
+  /// Asks for what the next rows need meanwhile, a line at a time: columns of 625000 x 32 take 1.4 times as long without, with
+  /// gradient 2 times; rows of 10^6 x 5 with gradient 1.4 times if they are asked for when a strip is gathered.
+  [[gnu::always_inline]] static void ask(const LabelStrip& strip, int j) {
     constexpr int ahead = strip_rows / 2;
-    const float* const z = strip.z + k * strip.stride;
-    if (!strip.padded) {
-      prefetch<Cache::second>(z, ahead);
-      if constexpr (keeps) prefetch<Cache::second, true>(strip.kept + k * strip.kept_stride, ahead);
+    const int lines = strip.classes * bytes / 64;
+    for (int k = 0; !strip.padded && k < strip.classes; ++k) {
+      prefetch<Cache::second>(strip.z + k * strip.stride + j, ahead);
+      if constexpr (keeps) prefetch<Cache::second, true>(strip.kept + k * strip.kept_stride + j, ahead);
     }
-    return L::load(z);
+    for (int k = 0; strip.next != nullptr && k < lines; ++k) {
+      prefetch<Cache::second>(strip.next + j * strip.row_stride, k * 16);
+    }
+    for (int k = 0; keeps && strip.out != nullptr && k < lines; ++k) {
+      prefetch<Cache::second, true>(strip.out + j * strip.row_stride, k * 16);
+    }
   }
 
   /// What the sums say of as many rows as a register has doubles.
   struct Facts {
-    D below, top, all, max, margin, weight, own, others;
+    D below, top, all, margin, weight, own, others;
 
     [[gnu::always_inline]] Facts(const LabelStrip& strip, const Rows& sums, int j)
-        : below(Wide::load(sums.below + j)),
+        : below(Wide::load(sums.below + j) * K::unlift),
           top(highest(sums, j)),
           all(below + top),
-          max(Wide::load_wider(sums.max + j)),
-          margin(max - Wide::load_wider(sums.logit + j)),  // the difference of two large floats may be no float
+          margin(margin_of(sums, j)),
           weight(strip.weight != nullptr ? Wide::load(strip.weight + j) : Wide::set(1.0)),
           own(own_of(sums, j)),
-          others(margin == 0.0 ? below : (below - own) + top) {}
+          others(others_of(below, top, margin, own)) {}
 
     D log_sum() const { return ForFloat<bytes>::log1p_of_ratio(below, top); }
     D irregular() const { return all - all; }  // NaN where the row is not regular
   };
+
+  // Counted in the largest exponential that of the label, if it is not in two parts, is exactly 1 where it is that: then margins
+  // need not be asked for.
+  static constexpr bool knows_margins = as != LabelsAs::summed || !Pass::Exp::of_maximum;
+  static D margin_of(const Rows& rows, int j) {
+    if constexpr (knows_margins) return Wide::load_wider(rows.max + j) - Wide::load_wider(rows.logit + j);
+    return D{};
+  }
+  static D others_of(D below, D top, [[maybe_unused]] D margin, D own) {
+    if constexpr (Pass::Exp::of_maximum && !Pass::careful) {
+      D rest = top - own;
+      hide(rest);
+      return below + rest;
+    }
+    return margin == 0.0 ? below : (below - own) + top;
+  }
 
   static D highest(const Rows& rows, int j) {
     if constexpr (Pass::Exp::of_maximum) return Wide::set(1.0);
@@ -331,61 +420,46 @@ struct LabelStripKernels {
     return __builtin_convertvector(label, Whole) < 0 ? otherwise : x;
   }
 
+  [[gnu::always_inline]] static Reg of_labelled(const LabelStrip& strip, int j, Reg x) {
+    if (strip.complete) return x;
+    typename VectorOf<std::int32_t, bytes>::type label;
+    __builtin_memcpy(&label, strip.label + j, sizeof(label));
+    return label < 0 ? Reg{} : x;
+  }
+
   /// Their losses, and what their gradients are made of.
-  [[gnu::always_inline]] static D finish(const LabelStrip& strip, Rows& rows, int j) {
+  [[gnu::always_inline]] static void finish(const LabelStrip& strip, Rows& rows, int j, Sum& sum) {
     const Facts row(strip, rows, j);
-    if constexpr (as == LabelsAs::smoothed) {
-      const D margins = smooth(strip, rows, row, j);
-      return (row.weight == 0.0 ? D{} : row.weight * (margins + row.log_sum())) + row.irregular();
-    }
-    LabelledRows<bytes> outcome(row.max, row.margin, row.log_sum(), row.weight, strip.shape, j);
-    if constexpr (as == LabelsAs::carefully) {
-      outcome.focus(row.margin, row.own, row.others, strip.shape.gamma);
-    }
-    if constexpr (keeps) {
-      const D share = strip.scale / row.all;
-      put_factor<float, bytes>(outcome.factor() * share, rows.first + j, rows.second + j);
-      Wide::store_narrower(rows.at_label + j, outcome.at_label(row.own, row.others) * share);
-    }
-    return outcome.loss + row.irregular();
-  }
-
-  /// Of rows without weights: the sum of their margins, and the product of all / top less 1, which is rest / tops. All its
-  /// terms are positive.
-  struct Together {
-    D margins, rest, tops;
-
-    Together() : margins(D{}), rest(D{}), tops(Wide::set(1.0)) {}
-
-    [[gnu::always_inline]] void take(D margin, D below, D top) {
-      margins += margin;
-      rest = rest * (below + top) + tops * below;
-      tops *= top;
-    }
-  };
-
-  /// The sum of losses without weights, of which that of log(all / top) is the logarithm of a product: 10^6 x 2 takes 1.2
-  /// times as long with a logarithm for each, 1.06 times with one product, whose factors wait for each other.
-  [[gnu::always_inline]] static D finish_together(const LabelStrip& strip, Rows& rows, int count) {
-    Together low, high;
-    for (int j = 0; j < count; j += L::count) {
-      take_together(strip, rows, j, low);
-      take_together(strip, rows, j + Wide::count, high);
-    }
-    low.take(high.margins, high.rest, high.tops);
-    return low.margins + ForFloat<bytes>::log1p_of_ratio(low.rest, low.tops);
-  }
-
-  [[gnu::always_inline]] static void take_together(const LabelStrip& strip, Rows& rows, int j, Together& all) {
-    const Facts row(strip, rows, j);
-    const D margin = as == LabelsAs::smoothed ? smooth(strip, rows, row, j) : row.margin;
-    all.take(of_labelled(strip, j, margin, D{}), of_labelled(strip, j, row.below, D{}),
-             of_labelled(strip, j, row.top, Wide::set(1.0)));
-    Wide::store(strip.loss + j, row.irregular());
-    if constexpr (keeps && as == LabelsAs::summed) {
+    if constexpr (as == LabelsAs::summed) {
       const D share = strip.scale / row.all;  // a float holds it: the scale is 1, or one over a number of rows
       Wide::store_narrower(rows.first + j, share);
       Wide::store_narrower(rows.at_label + j, -row.others * share);
+      Wide::store(strip.loss + j, row.irregular());
+    } else {
+      const D loss = loss_of(strip, rows, j, row, sum) + row.irregular();
+      Wide::store(strip.loss + j, loss);
+      sum.total += of_labelled(strip, j, loss, D{});
+    }
+  }
+
+  /// Or 0 where that is a matter of the sum.
+  [[gnu::always_inline]] static D loss_of(const LabelStrip& strip, Rows& rows, int j, const Facts& row, Sum& sum) {
+    if constexpr (as == LabelsAs::smoothed) {
+      const D margins = smooth(strip, rows, row, j);
+      if (!strip.summed) return row.weight == 0.0 ? D{} : row.weight * (margins + row.log_sum());
+      sum.total += of_labelled(strip, j, margins, D{});
+      multiply(strip, j, Wide::load(rows.below + j), row.top, sum);
+      return D{};
+    } else {
+      LabelledRows<bytes> outcome(Wide::load_wider(rows.max + j), row.margin, row.log_sum(), row.weight, strip.shape,
+                                  j);
+      if constexpr (as == LabelsAs::carefully) outcome.focus(row.margin, row.own, row.others, strip.shape.gamma);
+      if constexpr (keeps) {
+        const D share = strip.scale / row.all;
+        put_factor<float, bytes>(outcome.factor() * share, rows.first + j, rows.second + j);
+        Wide::store_narrower(rows.at_label + j, outcome.at_label(row.own, row.others) * share);
+      }
+      return outcome.loss;
     }
   }
 
@@ -409,15 +483,16 @@ struct LabelStripKernels {
 
   /// Over the exponentials, which are 0 where the logit of a smoothed row is -inf.
   [[gnu::always_inline]] static void scale(const LabelStrip& strip, const Rows& rows, int j) {
-    const Bits label = load(strip.label);
+    const Bits label = load(strip.label + j);
     const Reg first = L::load(rows.first + j);
     const Reg second = as == LabelsAs::summed ? L::set(float(K::unlift)) : L::load(rows.second + j);
     const Reg at_label = L::load(rows.at_label + j);
-    for (int k = 0; k < strip.classes; ++k) {
-      float* const to = strip.kept + k * strip.kept_stride;
+    const Reg even = as == LabelsAs::smoothed ? L::load(rows.even + j) : Reg{};
+    float* to = strip.kept + j;
+    for (int k = 0; k < strip.classes; ++k, to += strip.kept_stride) {
       const Reg e = L::load(to);
       Reg slope = times(e, first, second);
-      if constexpr (as == LabelsAs::smoothed) slope = e == 0.0f ? Reg{} : slope - L::load(rows.even + j);
+      if constexpr (as == LabelsAs::smoothed) slope = e == 0.0f ? Reg{} : slope - even;
       L::store(to, label == std::uint32_t(k) ? at_label : slope);
     }
   }

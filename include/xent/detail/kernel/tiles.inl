@@ -19,11 +19,11 @@ struct SmallTiles {
   using Reg = typename L::Reg;
   using Indices = std::make_integer_sequence<int, L::count>;
   static constexpr int most = 5;
-  static constexpr int next(int n) { return n == 3 ? 5 : n + 1; }  // 4 are a block, which is as fast
+  static constexpr int after(int n) { return n == 3 ? 5 : n + 1; }  // 4 are a block, which is as fast
 
   /// How many rows have been dealt with: whole registers of them, or none where there are too many classes.
-  static int gather(const T* z, int classes, int rows, T* strip, std::ptrdiff_t stride, bool asks, const T* out) {
-    return gather_of<2>(z, classes, rows, strip, stride, asks, out);
+  static int gather(const T* z, int classes, int rows, T* strip, std::ptrdiff_t stride, const T* next, const T* out) {
+    return gather_of<2>(z, classes, rows, strip, stride, next, out);
   }
   static int scatter(const T* strip, std::ptrdiff_t stride, int classes, int rows, T* out) {
     return scatter_of<2>(strip, stride, classes, rows, out);
@@ -31,13 +31,14 @@ struct SmallTiles {
 
  private:
   template <int n>
-  static int gather_of(const T* z, int classes, int rows, T* strip, std::ptrdiff_t stride, bool asks, const T* out) {
+  static int gather_of(const T* z, int classes, int rows, T* strip, std::ptrdiff_t stride, const T* next,
+                       const T* out) {
     if constexpr (n <= most) {
-      if (classes != n) return gather_of<next(n)>(z, classes, rows, strip, stride, asks, out);
+      if (classes != n) return gather_of<after(n)>(z, classes, rows, strip, stride, next, out);
       int row = 0;
       for (; row + L::count <= rows; row += L::count) {
         columns<n>(z + row * n, strip + row, stride);
-        if (asks) ask<false, bytes, n>(z, (rows + row) * n);
+        if (next != nullptr) ask<false, bytes, n>(next, row * n);
         if (out != nullptr) ask<true, bytes, n>(out, row * n);
       }
       return row;
@@ -49,7 +50,7 @@ struct SmallTiles {
   template <int n>
   static int scatter_of(const T* strip, std::ptrdiff_t stride, int classes, int rows, T* out) {
     if constexpr (n <= most) {
-      if (classes != n) return scatter_of<next(n)>(strip, stride, classes, rows, out);
+      if (classes != n) return scatter_of<after(n)>(strip, stride, classes, rows, out);
       int row = 0;
       for (; row + L::count <= rows; row += L::count) interleaved<n>(strip + row, stride, out + row * n);
       return row;
@@ -119,18 +120,17 @@ struct TileKernels {
   static constexpr int block = 16 / int(sizeof(T));
   static constexpr int blocks = bytes / 16;
 
-  /// From `rows` rows of `classes` logits each, row_stride apart, to a class-major strip. Meanwhile it asks for the next strip, if
-  /// it is to, and for `out`, where the way back will end, unless that is null: 15625 x 128 with gradient takes 2.7 times as long
-  /// without.
+  /// From `rows` rows of `classes` logits each, row_stride apart, to a class-major strip. Meanwhile it asks for the `next` ones and
+  /// for `out`, where the way back will end, unless these are null: 15625 x 128 with gradient takes 2.7 times as long without.
   static void gather(const T* z, std::ptrdiff_t row_stride, int classes, int rows, T* strip, std::ptrdiff_t stride,
-                     bool asks, const T* out) {
-    int row = row_stride == classes ? Small::gather(z, classes, rows, strip, stride, asks, out) : 0;
+                     const T* next, const T* out) {
+    int row = row_stride == classes ? Small::gather(z, classes, rows, strip, stride, next, out) : 0;
     const bool narrow = classes < block;  // then a block ends in the row after
     for (; classes > 1 && row + L::count + (narrow ? 1 : 0) <= rows; row += L::count) {
       int k = 0;
       if constexpr (pairs) {
         // Not beside asking, which comes too fast then: 60000 x 100 with gradient takes 1.2 times as long.
-        for (; !asks && k + 2 * block <= classes; k += 2 * block) {
+        for (; next == nullptr && k + 2 * block <= classes; k += 2 * block) {
           Reg x[std::size_t(block)], y[std::size_t(block)];
           collect_pairs(x, z + row * row_stride + k, row_stride);
           collect_pairs(y, z + (row + 2 * block) * row_stride + k, row_stride);
@@ -144,7 +144,7 @@ struct TileKernels {
         Reg x[std::size_t(block)];
         collect_all(x, z + row * row_stride + at, row_stride);
         const std::ptrdiff_t done = row * row_stride + k * L::count;
-        if (asks) ask<false, bytes, block>(z, rows * row_stride + done);
+        if (next != nullptr) ask<false, bytes, block>(next, done);
         if (out != nullptr) ask<true, bytes, block>(out, done);
         transpose(x);
         store_all(x, narrow ? classes : block, strip + at * stride + row, stride);
