@@ -118,26 +118,29 @@ TEMPLATE_LIST_TEST_CASE("ignored rows are not in the sum, whatever stands in the
   }
 }
 
-TEMPLATE_LIST_TEST_CASE("every row gets the weight of its class, however many rows and classes there are", "[sums]",
-                        Reals32And64) {
+TEMPLATE_LIST_TEST_CASE("every row gets its weights, however many rows and classes there are", "[sums]", Reals32And64) {
   Random random;
   for (Index cols : {2, 8, 9, 16, 17, 40}) {
     for (Index rows : row_counts) {
       if (!worth_it(rows, cols)) continue;
       Rows<TestType> const logits = normal_rows<TestType>(random, rows, cols, 2);
       Labels labels = random_labels(random, rows, cols);
-      for (Index i = 1; i < rows; i += 5) labels(i) = -1;
       Setup<TestType> setup;
-      setup.ignore_index = -1;
-      setup.class_weights = positive_weights<TestType>(random, cols);
-      for (bool samples : {false, true}) {
-        if (samples) setup.sample_weights = positive_weights<TestType>(random, rows);
-        INFO(rows << " x " << cols << (samples ? ", weighted samples" : ""));
+      auto const check = [&](char const* what) {
+        INFO(rows << " x " << cols << ", weights of " << what);
         oracle::Loss const exact = oracle::softmax_cross_entropy(grid(logits), indices(labels), setup.exact());
         CHECK(within(xent::softmax_cross_entropy<Reduction::none>(logits, labels, setup.softmax()), exact.none));
         CHECK(within(xent::softmax_cross_entropy<Reduction::sum>(logits, labels, setup.softmax()), exact.sum));
         CHECK(within(xent::softmax_cross_entropy(logits, labels, setup.softmax()), exact.mean));
-      }
+      };
+      setup.sample_weights = positive_weights<TestType>(random, rows);
+      check("rows");
+      for (Index i = 1; i < rows; i += 5) labels(i) = -1;
+      setup.ignore_index = -1;
+      setup.class_weights = positive_weights<TestType>(random, cols);
+      check("both");
+      setup.sample_weights = {};
+      check("classes");
     }
   }
 }

@@ -146,31 +146,19 @@ bool admissible(const Scalar& weight, Sign sign) {
   return is_finite(weight) && !(sign == Sign::not_negative && weight < Scalar(0));
 }
 
-/// Whether all are seen to be, but for -0. Of floats or doubles by arithmetic on their bits, which compilers make vectors of:
-/// there may be one for each row, and 60000 take a quarter of the time.
+/// There may be one for each row: floats and doubles are first looked at by vectors, which refuse no other than -0 in vain.
 template <class Scalar>
 bool all_admissible(const WeightVector<Scalar>& weights, Sign sign) {
-  const Scalar* const weight = weights.data();
   const Index size = weights.size();
-  Index i = 0;
   if constexpr (std::is_same_v<Scalar, float> || std::is_same_v<Scalar, double>) {
-    using Word = std::conditional_t<std::is_same_v<Scalar, float>, std::uint32_t, std::uint64_t>;
-    constexpr Word top = Word(1) << (8 * sizeof(Word) - 1);
-    constexpr Word to_top = top - std::bit_cast<Word>(std::numeric_limits<Scalar>::infinity());
-    const Word negative = sign == Sign::not_negative ? top : 0;
-    constexpr int block = 16;
-    Word refused[block] = {};  // the top bit says so
-    for (; i + block <= size; i += block) {
-      for (int k = 0; k < block; ++k) {
-        const Word bits = std::bit_cast<Word>(weight[i + k]);
-        refused[k] |= ((bits & (top - 1)) + to_top) | (bits & negative);
-      }
-    }
-    for (const Word x : refused) {
-      if (x >= top) return false;
+    const bool any_sign = sign == Sign::any;
+    if (instruction_set() != InstructionSet::portable &&
+        !kernels<WeightCheckTable<Scalar>>().any_refused(weights.data(), size, any_sign)) {
+      return true;
     }
   }
-  while (i < size && admissible(weight[i], sign)) ++i;
+  Index i = 0;
+  while (i < size && admissible(weights[i], sign)) ++i;
   return i == size;
 }
 

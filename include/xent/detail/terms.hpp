@@ -9,7 +9,7 @@
 #include <xent/detail/scalar.hpp>
 #include <xent/options.hpp>
 
-#include <algorithm>  // std::fill_n, std::max
+#include <algorithm>  // std::fill_n
 #include <cstdint>
 #include <optional>
 #include <type_traits>
@@ -53,6 +53,14 @@ V smoothing_of([[maybe_unused]] const Options& options) {
   }
 }
 
+template <class V, class Scalar>
+V sum_of_weights(const Scalar* weight, int count) {
+  if constexpr (std::is_same_v<Scalar, float> && std::is_same_v<V, double>) {
+    if (instruction_set() != InstructionSet::portable) return kernels<RowWeightTable>().sum(weight, count);
+  }
+  return sum_of<V>(weight, count);
+}
+
 inline constexpr int no_label = -1;
 
 /// Rows that labels describe: coefficient s w_y (1 - e) at the label, and s w_k e / C' at every unmasked class.
@@ -75,14 +83,14 @@ class LabelTerms {
   /// The labels of some rows, of absent ones no_label, and what they add to the divisor of the mean, unless `share` is null, as
   /// it may be without weights. Whether all are there.
   bool take(Index first, int count, int* label, V* share) const {
-    const bool complete = take_rows(first, count, sample_weights_from(first), label, share);
-    if (!class_weights().empty()) weigh(label, count, share);
+    const bool by_class = !class_weights().empty();
+    const bool fresh = by_class && !sample_weighted();
+    const bool complete = take_rows(first, count, sample_weights_from(first), label, fresh ? nullptr : share);
+    if (by_class) weigh(label, count, fresh, share);
     return complete;
   }
   V sum_of_shares(Index first, int count) const {
-    if (!options_.ignore_index && class_weights().empty()) {
-      return sum_of<V>(options_.sample_weights.data() + first, count);
-    }
+    if (!options_.ignore_index && class_weights().empty()) return sum_of_weights<V>(sample_weights_from(first), count);
     if constexpr (has_kernel_labels<Labels>()) {
       if (unweighted() && instruction_set() != InstructionSet::portable) {
         return V(count - label_kernels().count_of(labels_.data() + first, count, *options_.ignore_index));
@@ -90,8 +98,9 @@ class LabelTerms {
     }
     int label[most_shares];
     V share[most_shares];
-    take_rows(first, count, sample_weights_from(first), label, share);
-    return class_weights().empty() ? sum_of<V>(share, count) : weigh(label, count, share);
+    const bool fresh = !sample_weighted();
+    take_rows(first, count, sample_weights_from(first), label, class_weights().empty() || !fresh ? share : nullptr);
+    return class_weights().empty() ? sum_of<V>(share, count) : weigh(label, count, fresh, share);
   }
 
   Index label(Index i) const { return label_(i); }
@@ -132,17 +141,20 @@ class LabelTerms {
     return weight == nullptr ? nullptr : weight + first;
   }
 
-  /// share *= the weights of the classes; where there is no label, it is 0. Returns the sum.
-  V weigh(const int* label, int count, V* share) const {
+  /// share *= the weights of the classes, or is these if it is `fresh`; where there is no label, it is 0. Returns the sum.
+  V weigh(const int* label, int count, bool fresh, V* share) const {
     using Weights = std::remove_cvref_t<decltype(class_weights())>;
     if constexpr (!no_weights<Weights>) {
       const auto* const of_class = class_weights().data();
       if constexpr (std::is_same_v<decltype(of_class), const float* const> && std::is_same_v<V, double>) {
         if (instruction_set() != InstructionSet::portable) {
-          return kernels<ClassWeightTable>().weigh(label, count, of_class, class_weights().size(), share);
+          return kernels<RowWeightTable>().weigh(label, count, of_class, class_weights().size(), fresh, share);
         }
       }
-      for (int j = 0; j < count; ++j) share[j] = V(V(widen(of_class[std::max(label[j], 0)])) * share[j]);
+      for (int j = 0; j < count; ++j) {
+        const V weight = label[j] < 0 ? V(0) : V(widen(of_class[label[j]]));
+        share[j] = fresh ? weight : V(weight * share[j]);
+      }
     }
     return sum_of<V>(share, count);
   }
@@ -207,7 +219,9 @@ class TargetTerms {
   bool absent(Index i) const { return sample_weight(i) == V(0); }
   bool plain() const { return !sample_weighted(); }
   bool sample_weighted() const { return !options_.sample_weights.empty(); }
-  V sum_of_shares(Index first, int count) const { return sum_of<V>(options_.sample_weights.data() + first, count); }
+  V sum_of_shares(Index first, int count) const {
+    return sum_of_weights<V>(options_.sample_weights.data() + first, count);
+  }
   V sample_weight(Index i) const { return weight_at<V>(options_.sample_weights, i); }
   V share(Index i) const { return sample_weight(i); }
 

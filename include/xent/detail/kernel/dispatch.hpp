@@ -143,9 +143,17 @@ struct LabelTable {
                double* share);
 };
 
-/// share *= the weights of the classes, or of any class where the label is negative. Returns the sum.
-struct ClassWeightTable {
-  double (*weigh)(const int* label, int rows, const float* of_class, std::ptrdiff_t classes, double* share);
+/// Whether one of many weights is infinite or NaN, or, unless `any_sign`, has the sign of what is negative.
+template <class T>
+struct WeightCheckTable {
+  bool (*any_refused)(const T* weight, std::ptrdiff_t size, bool any_sign);
+};
+
+/// The weights of rows in double: the sum of those that are given; that of their classes, which share is multiplied by, or set to,
+/// where it is `fresh`, then 0 without a label. Returns the sum of the shares.
+struct RowWeightTable {
+  double (*sum)(const float* weight, int rows);
+  double (*weigh)(const int* label, int rows, const float* of_class, std::ptrdiff_t classes, bool fresh, double* share);
 };
 
 template <class T, bool careful>

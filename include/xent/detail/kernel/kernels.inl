@@ -9,6 +9,7 @@
 #include <xent/detail/kernel/rows.inl>
 #include <xent/detail/kernel/strips.inl>
 #include <xent/detail/kernel/tiles.inl>
+#include <xent/detail/kernel/weights.inl>
 
 #include <xent/detail/kernel/dense_cells.inl>    // on strips.inl
 #include <xent/detail/kernel/label_strips.inl>   // on strips.inl
@@ -90,9 +91,14 @@ struct TableOf<LabelTable<Label>, bytes> {
   static constexpr LabelTable<Label> value{&K::any_outside, &K::count_of, &K::take};
 };
 
+template <class T, int bytes>
+struct TableOf<WeightCheckTable<T>, bytes> {
+  static constexpr WeightCheckTable<T> value{&WeightChecks<T, bytes>::any_refused};
+};
+
 template <int bytes>
-struct TableOf<ClassWeightTable, bytes> {
-  static constexpr ClassWeightTable value{&ClassWeights<bytes>::weigh};
+struct TableOf<RowWeightTable, bytes> {
+  static constexpr RowWeightTable value{&RowWeights<bytes>::sum, &RowWeights<bytes>::weigh};
 };
 
 template <class T, bool careful, int bytes>

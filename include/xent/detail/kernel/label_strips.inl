@@ -264,11 +264,12 @@ struct LabelStripKernels {
   }
 
   /// So many registers of rows, in three passes, each of which has enough to do at once. They look at a copy of the strip, which no
-  /// store can change: 10^6 x 5 with gradient takes 1.1 times as long without. Not so smoothed, where registers are scarce.
+  /// store can change: 10^6 x 5 with gradient takes 1.1 times as long without. The first pass does not where that would take
+  /// registers that it needs.
   static void take(const LabelStrip& all, int rows, Sum& sum) {
-    const std::conditional_t<as == LabelsAs::smoothed, const LabelStrip&, LabelStrip> strip = all;
+    const LabelStrip strip = all;
     Rows own;
-    reduce_all(strip, own, rows, sum);
+    reduce_all(as == LabelsAs::smoothed ? all : strip, own, rows, sum);
     if constexpr (keeps || as != LabelsAs::summed) finish_all(strip, own, rows, sum);
     for (int j = 0; keeps && j < rows; j += L::count) scale(strip, own, j);
     if constexpr (may_multiply && !Sum::holds_a_strip) sum.take_logarithm();
