@@ -30,6 +30,12 @@ struct DenseCells {
   /// A constant of the row.
   Reg constant(const T* x) const { return L::set(x[row]); }
 
+  /// Of what belongs to the row, the last register: it may overlap the one before.
+  template <class X>
+  X* last(X* x) const {
+    return x + rows.classes - L::count;
+  }
+
   [[gnu::always_inline]] Reg z(std::ptrdiff_t i) const { return read(rows.z, i, -ExpConstants<T>::infinity); }
   /// Which logits are -inf, or none at all; -ffast-math knows of no -inf, but of these.
   [[gnu::always_inline]] auto masked(std::ptrdiff_t i, Reg z) const {

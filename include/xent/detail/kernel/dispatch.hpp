@@ -253,10 +253,10 @@ struct DenseRows {
   int rows;
 };
 
-/// What the sum of b (max - z) of a row is multiplied by in the end. A margin, or up to eight of them in float, or all of a row in
+/// What the sum of b (max - z) of a row is multiplied by in the end. A margin, or a few of them in float, or all of a row in
 /// double, may be beyond the largest number where the loss is not.
 template <class T>
-inline constexpr double dense_grow = sizeof(T) == 4 ? 0x1p5 : 0x1p30;
+inline constexpr double dense_grow = sizeof(T) == 4 ? 0x1p4 : 0x1p30;
 
 /// What the passes over them are told, and what they find.
 template <class T, std::size_t most>

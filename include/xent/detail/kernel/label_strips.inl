@@ -46,9 +46,6 @@ struct LabelPass {
     __builtin_memcpy(&classes_to_label, strip.label + row, sizeof(Bits));
   }
 
-  /// max - z at the label, shrunk: the difference of two large floats may be no float.
-  Reg shrunk_margin() const { return shrunk_max - logit * shrink; }
-
   /// All classes but one.
   [[gnu::always_inline]] void add(int others) {
     hold_first();
@@ -278,10 +275,7 @@ struct LabelStripKernels {
   [[gnu::always_inline]] static void reduce_all(const LabelStrip& strip, Rows& own, int rows, Sum& sums) {
     if constexpr (as == LabelsAs::summed) {
       Sum sum = sums;
-      Reg shrunk_margins = Reg{};
-      for (int j = 0; j < rows; j += L::count) shrunk_margins += reduce(strip, own, j, sum);
-      const typename L::Halves half(shrunk_margins);
-      sum.total += (widened<bytes>(half.low) + widened<bytes>(half.high)) * dense_grow<float>;
+      for (int j = 0; j < rows; j += L::count) reduce(strip, own, j, sum);
       sums = sum;
     } else {
       for (int j = 0; j < rows; j += L::count) reduce(strip, own, j, sums);
@@ -294,8 +288,7 @@ struct LabelStripKernels {
     sums = sum;
   }
 
-  /// Returns the shrunk margins of those that have a label.
-  [[gnu::always_inline]] static Reg reduce(const LabelStrip& strip, Rows& rows, int j, Sum& sum) {
+  [[gnu::always_inline]] static void reduce(const LabelStrip& strip, Rows& rows, int j, Sum& sum) {
     if (!strip.padded || strip.next != nullptr) ask(strip, j);
     const Reg max = maximum(strip, j);
     Pass pass(strip, j, max);
@@ -324,6 +317,9 @@ struct LabelStripKernels {
       Wide::store(rows.highest + j + Wide::count, top.other * K::unlift);
     }
     if constexpr (as == LabelsAs::summed) {
+      const typename L::Halves most(max), logit(pass.logit);
+      sum.total += of_labelled(strip, j, widened<bytes>(most.low) - widened<bytes>(logit.low), D{});
+      sum.total += of_labelled(strip, j + Wide::count, widened<bytes>(most.high) - widened<bytes>(logit.high), D{});
       multiply(strip, j, pass.below.sum, highest(rows, j), sum);
       multiply(strip, j + Wide::count, pass.below.other, highest(rows, j + Wide::count), sum);
     }
@@ -332,7 +328,6 @@ struct LabelStripKernels {
       Wide::store(rows.margins + j + Wide::count, pass.margins.other);
       L::store(rows.unmasked + j, pass.unmasked);
     }
-    return of_labelled(strip, j, pass.shrunk_margin());
   }
 
   [[gnu::always_inline]] static void multiply(const LabelStrip& strip, int j, D below, D top, Sum& sum) {
@@ -419,13 +414,6 @@ struct LabelStripKernels {
     typename VectorOf<std::int32_t, Wide::count * 4>::type label;
     __builtin_memcpy(&label, strip.label + j, sizeof(label));
     return __builtin_convertvector(label, Whole) < 0 ? otherwise : x;
-  }
-
-  [[gnu::always_inline]] static Reg of_labelled(const LabelStrip& strip, int j, Reg x) {
-    if (strip.complete) return x;
-    typename VectorOf<std::int32_t, bytes>::type label;
-    __builtin_memcpy(&label, strip.label + j, sizeof(label));
-    return label < 0 ? Reg{} : x;
   }
 
   /// Their losses, and what their gradients are made of.
