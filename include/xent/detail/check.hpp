@@ -9,7 +9,6 @@
 
 #include <Eigen/Core>
 
-#include <bit>      // std::bit_cast
 #include <cstddef>  // std::ptrdiff_t, std::size_t
 #include <cstdint>
 #include <functional>  // std::less: an order for any two pointers

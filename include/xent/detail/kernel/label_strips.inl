@@ -169,7 +169,8 @@ struct LossSum {
   using K = ExpConstants<float>;
   using Wide = Lanes<double, bytes>;
   using D = typename Wide::Reg;
-  // No factor is above 2^9, and few are above 2^3 where a strip has many rows: short lanes get too many of them for their range.
+  // No factor is above the number of classes, or twice that without a table. So a lane of at least four rows has no more than 2^768
+  // to hold of a strip of 1024 x 8 or 256 x 256 logits; one of two would leave its range.
   static constexpr bool holds_a_strip = Wide::count >= 4;
 
   D total, rest, tops;
@@ -308,8 +309,8 @@ struct LabelStripKernels {
       Wide::store(rows.below + j, pass.below.sum);
       Wide::store(rows.below + j + Wide::count, pass.below.other);
     }
-    Total<float, bytes> top;
     if constexpr (!Pass::Exp::of_maximum) {
+      Total<float, bytes> top;
       Reg lost;  // 4.0 ulp at the worst without it, 3.3 with it
       top.add(pass.exp(max, lost));
       top.add(lost);
@@ -350,7 +351,7 @@ struct LabelStripKernels {
   /// gradient 2 times; rows of 10^6 x 5 with gradient 1.4 times if they are asked for when a strip is gathered.
   [[gnu::always_inline]] static void ask(const LabelStrip& strip, int j) {
     constexpr int ahead = strip_rows / 2;
-    const int lines = strip.classes * bytes / 64;
+    const int lines = (strip.classes * bytes + 63) / 64;
     for (int k = 0; !strip.padded && k < strip.classes; ++k) {
       prefetch<Cache::second>(strip.z + k * strip.stride + j, ahead);
       if constexpr (keeps) prefetch<Cache::second, true>(strip.kept + k * strip.kept_stride + j, ahead);

@@ -479,7 +479,7 @@ struct ForFloat {
     return k * 0.693147180559945309417 + f * L::polynomial(K::atanh, f * f);
   }
 
-  /// log(1 + x / y) with one division, for x >= 0 and y >= x / 2^70: as above with x + y = 2^k m y, m in [2/3, 3/2), where the
+  /// log(1 + x / y) with one division, for x >= 0 and y >= x / 2^900: as above with x + y = 2^k m y, m in [2/3, 3/2), where the
   /// error of the polynomial is 2e-11.
   [[gnu::always_inline]] static Reg log1p_of_ratio(Reg x, Reg y) {
     using Bits = typename L::Bits;
