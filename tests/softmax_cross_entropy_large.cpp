@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// What is too large for the caches, and columns that stand pages apart: the same bits as in small batches.
+// What is too large for the caches, rows of long strips, and columns that stand pages apart: the same bits as in small batches.
 #include "support/generators.hpp"
 #include "support/oracle.hpp"
 #include "support/ulp.hpp"
 
+#include <xent/log_softmax.hpp>
+#include <xent/logsumexp.hpp>
 #include <xent/softmax.hpp>
 #include <xent/softmax_cross_entropy.hpp>
 
@@ -47,6 +49,8 @@ void check_rows(Logits const& logits, Labels const& labels) {
   CHECK(identical(overwritten, gradient));
   overwritten.resize(0, 0);
   Logits const probs = xent::softmax(logits);
+  Logits const log_probs = xent::log_softmax(logits);
+  auto const log_sums = xent::logsumexp(logits);
   for (Index first : {Index(0), Index(17), Index(logits.rows() - 16)}) {
     INFO("rows from " << first << " on, of " << logits.rows() << " x " << logits.cols());
     Logits const few = logits.middleRows(first, 16);
@@ -55,6 +59,8 @@ void check_rows(Logits const& logits, Labels const& labels) {
     CHECK(identical(Vector<typename Logits::Scalar>(loss.segment(first, 16)), found.loss));
     CHECK(identical(Logits(gradient.middleRows(first, 16)), found.gradient));
     CHECK(identical(Logits(probs.middleRows(first, 16)), Logits(xent::softmax(few))));
+    CHECK(identical(Logits(log_probs.middleRows(first, 16)), Logits(xent::log_softmax(few))));
+    CHECK(identical(Vector<typename Logits::Scalar>(log_sums.segment(first, 16)), xent::logsumexp(few)));
   }
   oracle::Loss const exact =
       oracle::softmax_cross_entropy(grid(logits.middleRows(8, 4)), indices(labels.segment(8, 4)));
@@ -71,6 +77,16 @@ TEMPLATE_LIST_TEST_CASE("gradients that no cache holds have the bits of small on
   for (Index rows : {Index(25 << 20) / Index(sizeof(TestType)) / cols / 16 * 16, Index(1301)}) {
     Rows<TestType> const logits = large_rows<TestType>(random, rows, cols);
     Labels const labels = random_labels(random, rows, cols);
+    check_rows(logits, labels);
+    check_rows(Cols<TestType>(logits), labels);
+  }
+}
+
+TEMPLATE_LIST_TEST_CASE("rows of few classes, many of them, have the bits of few rows", "[large]", Reals32And64) {
+  Random random;
+  for (Index cols : {2, 3, 5, 8, 10, 16, 31}) {
+    Rows<TestType> const logits = large_rows<TestType>(random, 2113, cols);
+    Labels const labels = random_labels(random, 2113, cols);
     check_rows(logits, labels);
     check_rows(Cols<TestType>(logits), labels);
   }

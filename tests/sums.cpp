@@ -24,7 +24,7 @@ namespace {
 /// Around the ends of registers, of the rows that are taken together, and of strips.
 constexpr Index row_counts[] = {1, 7, 16, 17, 63, 65, 130, 300, 1030};
 /// Only of few classes a strip has more than 256 rows.
-bool worth_it(Index rows, Index cols) { return rows * cols <= (rows > 300 ? 4000 : 20000); }
+bool worth_it(Index rows, Index cols) { return rows <= 300 || cols <= 10; }
 
 template <class Logits, class Exact>
 void check_loss(Logits const& logits, Labels const& labels, Exact const& exact) {
@@ -44,7 +44,7 @@ TEMPLATE_LIST_TEST_CASE("the sum of many losses keeps its digits, however small 
   Random random;
   for (Index cols : {2, 3, 10, 129, 256}) {
     for (Index rows : row_counts) {
-      if (!worth_it(rows, cols)) continue;
+      if (rows * cols > 20000) continue;
       Rows<TestType> logits = normal_rows<TestType>(random, rows, cols, 2);
       Labels const labels = random_labels(random, rows, cols);
       for (double margin : {0.0, 30.0}) {

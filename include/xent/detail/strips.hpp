@@ -157,6 +157,7 @@ class StripWork {
  private:
   bool rereads() const { return may_reread && classes_ > most_strip_classes; }
   bool sums_itself() const { return by_label && !rereads(); }
+  // With room for none where no rows are reduced so.
   using Reduced = ReducedRows<Logits, Exps, std::size_t(by_label && !may_reread ? 1 : strip_rows)>;
 
   /// The logits of the labels.
@@ -303,7 +304,7 @@ class StripWork {
   T* kept_ = nullptr;
   Index kept_stride_ = 0;
   Reduced reduced_;
-  OwnSums<T, by_label ? capacity : 1> own_;
+  OwnSums<T, by_label ? capacity : 1> own_;  // likewise
   alignas(64) T scratch_[packs ? scratch_size : 1];
 };
 

@@ -479,8 +479,8 @@ struct ForFloat {
     return k * 0.693147180559945309417 + f * L::polynomial(K::atanh, f * f);
   }
 
-  /// log(1 + x / y) with one division, for x >= 0 and y >= x / 2^900: as above with x + y = 2^k m y, m in [2/3, 3/2), where the
-  /// error of the polynomial is 2e-11.
+  /// log(1 + x / y) with one division, for x >= 0 and y >= x / 2^900: as above with x + y = 2^k m y, m in [2/3, 3/2), relative
+  /// error 7.2e-10.
   [[gnu::always_inline]] static Reg log1p_of_ratio(Reg x, Reg y) {
     using Bits = typename L::Bits;
     const Bits power = (reinterpret_cast<Bits>(x + y) - reinterpret_cast<Bits>(y) + (std::uint64_t(1) << 51)) >> 52;
