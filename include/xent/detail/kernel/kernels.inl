@@ -8,6 +8,7 @@
 #include <xent/detail/kernel/pairs.inl>
 #include <xent/detail/kernel/rows.inl>
 #include <xent/detail/kernel/strips.inl>
+#include <xent/detail/kernel/small_tiles.inl>
 #include <xent/detail/kernel/tiles.inl>
 #include <xent/detail/kernel/weights.inl>
 
