@@ -19,6 +19,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
 #include <string>
 #include <tuple>
 
@@ -95,6 +96,19 @@ TEMPLATE_LIST_TEST_CASE("confident predictions under -ffast-math", "[fast_math]"
     logits.col(1).setConstant(static_cast<TestType>(margin));
     check_labels(logits, Labels(Labels::Ones(2)));
     check_labels(Cols<TestType>(logits), Labels(Labels::Zero(2)));
+  }
+}
+
+TEST_CASE("labels outside the classes under -ffast-math", "[fast_math]") {
+  Random random;
+  for (Index rows : {5, 300}) {
+    Rows<float> const logits = normal_rows<float>(random, rows, 10, 2);
+    for (int bad : {-1, 10}) {
+      Labels labels = random_labels(random, rows, 10);
+      labels(rows / 2) = bad;
+      CHECK_THROWS_AS(xent::softmax_cross_entropy(logits, labels), std::out_of_range);
+      CHECK_THROWS_AS(xent::softmax_cross_entropy(Cols<float>(logits), labels), std::out_of_range);
+    }
   }
 }
 

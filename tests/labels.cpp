@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <vector>
 
 using namespace support;
 
@@ -70,6 +71,40 @@ TEMPLATE_TEST_CASE("a label outside the classes is found wherever it stands, wha
                                        {"is 5", "1 label is"}));
     }
   }
+}
+
+TEMPLATE_TEST_CASE("a label outside the classes is found in rows and columns of any number of classes", "[labels]",
+                   std::int16_t, std::int32_t, std::int64_t) {
+  using Limits = std::numeric_limits<TestType>;
+  Random random;
+  for (Index cols : {1, 2, 10, 256, 300}) {
+    for (Index rows : {3, 16, 40, 2100}) {
+      Rows<float> const logits = normal_rows<float>(random, rows, cols, 2);
+      std::vector<TestType> all_bad{-1, TestType(cols), Limits::min(), Limits::max()};
+      if (sizeof(TestType) == 8) all_bad.push_back(TestType(1) << 32U);
+      if (sizeof(TestType) == 8) all_bad.push_back(TestType(1) << 31U);
+      for (TestType const bad : all_bad) {
+        Vector<TestType> labels = random_labels(random, rows, cols).template cast<TestType>();
+        Index const at = random.integer(0, rows - 1);
+        labels(at) = bad;
+        auto const name = "labels[" + std::to_string(at) + "] is " + std::to_string(bad);
+        CHECK(refuses<std::out_of_range>([&] { xent::softmax_cross_entropy(logits, labels); },
+                                         {name.c_str(), "1 label is"}));
+        CHECK(refuses<std::out_of_range>(
+            [&] { xent::softmax_cross_entropy<xent::Reduction::sum>(Cols<float>(logits), labels); },
+            {name.c_str(), "1 label is"}));
+      }
+    }
+  }
+}
+
+TEST_CASE("a NaN among the logits is no label outside the classes", "[labels]") {
+  Random random;
+  Rows<float> logits = normal_rows<float>(random, 50, 7, 2);
+  Labels const labels = random_labels(random, 50, 7);
+  logits(33, 2) = std::numeric_limits<float>::quiet_NaN();
+  CHECK(std::isnan(xent::softmax_cross_entropy(logits, labels)));
+  CHECK(std::isnan(xent::softmax_cross_entropy(Cols<float>(logits), labels)));
 }
 
 TEST_CASE("bool labels name two classes", "[labels]") {

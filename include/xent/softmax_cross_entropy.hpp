@@ -52,7 +52,6 @@ void check_softmax_arguments(const char* function, const Logits& logits, const T
   check_options(function, logits, options);
   if constexpr (LabelsFor<Target, Logits>) {
     check_label_count(function, target, row_count(logits));
-    check_labels(function, target, class_count(logits), options.ignore_index);
   } else {
     check_fits(function, "targets", target, "logits", logits);
   }
@@ -71,11 +70,22 @@ template <Reduction R, class Logits, class Target, class Gradient, class Options
 auto softmax_cross_entropy(const char* function, const Logits& logits, const Target& target, Gradient& gradient,
                            const Options& options) {
   using V = WideOf<Logits>;
+  constexpr bool plain = std::is_same_v<Options, NoOptions<ResultScalar<Logits>>>;
+  const Index classes = class_count(logits);
   check_softmax_arguments(function, logits, target, options);
+  const auto check_each_label = [&] {
+    if constexpr (LabelsFor<Target, Logits>) check_labels(function, target, classes, options.ignore_index);
+  };
+  const bool later = plain && notices_labels<R, Logits, Target, Gradient>(classes);
+  if (!later) check_each_label();
   prepare_gradient(function, gradient, logits);
   const auto terms = softmax_terms<V, Logits>(target, options);
-  if constexpr (std::is_same_v<Options, NoOptions<ResultScalar<Logits>>>) {
-    return softmax_losses<R, WorkOf<Logits>>(logits, terms, PlainRule<V>(), gradient);
+  if constexpr (plain) {
+    const auto loss = softmax_losses<R, WorkOf<Logits>>(logits, terms, PlainRule<V>(), gradient);
+    if constexpr (R != Reduction::none) {
+      if (later && is_nan(loss)) check_each_label();
+    }
+    return loss;
   } else {
     const ZLossRule rule(terms, V(widen(options.z_loss)));
     // logsumexp is ill conditioned near 0, so where it enters the loss its exponentials are taken a step wider.

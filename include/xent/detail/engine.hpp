@@ -393,6 +393,18 @@ auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, 
   return SoftmaxLosses<R, W, Logits, Terms, Rule, Gradient>(logits, terms, rule, gradient).value();
 }
 
+/// Whether the value of these losses is NaN if a label is outside the classes, so that labels need not be looked at before: 10^6 x 2
+/// takes 1.13 times as long where they are.
+template <Reduction R, class Logits, class Labels, class Gradient>
+bool notices_labels([[maybe_unused]] Index classes) {
+  constexpr bool in_float = std::is_same_v<KernelScalar<Logits>, float>;
+  if constexpr (R != Reduction::none && in_float && std::is_same_v<Gradient, NoGradient> && has_kernel_labels<Labels>()) {
+    return classes <= most_strip_classes && way_of<Logits>(classes) == Way::strips;
+  } else {
+    return false;
+  }
+}
+
 /// Reduces all rows and calls by_rows(work, first, rows) for those that a work has reduced together, or by_row(i, partition, z).
 template <Kept what, class Logits, class Out, class ByRows, class ByRow>
 void for_rows(const Logits& logits, Out& out, const ByRows& by_rows, const ByRow& by_row) {

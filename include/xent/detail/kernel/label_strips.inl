@@ -18,6 +18,8 @@ struct LabelPass {
   // hardly faster than 4, but take longer to compile.
   static constexpr int span = careful ? 1 : 4;
   static constexpr float shrink = 1 / static_cast<float>(dense_grow<float>);
+  // Of a mere sum of losses, that of a row whose label no class has is NaN.
+  static constexpr bool notices_labels = as == LabelsAs::summed && !keeps;
 
   Exp exp;
   const float* z;
@@ -25,7 +27,7 @@ struct LabelPass {
   std::ptrdiff_t stride, kept_stride;
   Reg lows;                // carefully, the sum of the exponentials' second parts
   Reg most, top, top_low;  // the largest logit so far, its exponential
-  Reg logit, own;          // the label's, or the largest
+  Reg logit, own;          // the label's
   Bits classes_to_label;
   // Of smoothed labels: how many logits are not -inf, and the sum of their margins max - z, each shrunk, see dense_grow.
   Reg shrunk_max, margin, unmasked;
@@ -38,7 +40,7 @@ struct LabelPass {
         stride(strip.stride),
         kept_stride(strip.kept_stride),
         lows(Reg{}),
-        logit(max),
+        logit(notices_labels ? nobody() : max),
         own(Reg{}),
         shrunk_max(max * shrink),
         margin(Reg{}),
@@ -111,6 +113,13 @@ struct LabelPass {
       unmasked += masked(lower) ? Reg{} : L::set(1.0f);
     }
     return e;
+  }
+
+  /// NaN, of which -ffast-math must not know.
+  static Reg nobody() {
+    Reg nan = L::set(std::numeric_limits<float>::quiet_NaN());
+    hide(nan);
+    return nan;
   }
 
   /// Carefully, in two parts. Smoothed, what is kept is 0 where the logit is -inf.

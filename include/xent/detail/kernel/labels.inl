@@ -120,13 +120,23 @@ struct LabelKernels {
   }
 
  private:
-  /// Where none can be absent: 10^6 x 2 takes 1.05 times as long without.
+  /// Where none can be absent: 10^6 x 2 takes 1.05 times as long without. If one is negative, or no int, the
+  /// first is of no class.
   static bool take_all(const Label* from, int rows, int* label) {
+    Whole all = Whole{};
     int j = 0;
     for (; j + count <= rows; j += count) {
-      store(label + j, load(from + j));
+      const Whole value = load(from + j);
+      store(label + j, value);
+      all |= value;
     }
-    for (; j < rows; ++j) label[j] = int(from[j]);
+    std::int64_t bits = 0;
+    for (int k = 0; k < count; ++k) bits |= all[k];
+    for (; j < rows; ++j) {
+      label[j] = int(from[j]);
+      bits |= std::int64_t(from[j]);
+    }
+    if (std::uint64_t(bits) >> 31 != 0) label[0] = std::numeric_limits<int>::max();
     return true;
   }
 
