@@ -398,7 +398,8 @@ auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, 
 template <Reduction R, class Logits, class Labels, class Gradient>
 bool notices_labels([[maybe_unused]] Index classes) {
   constexpr bool in_float = std::is_same_v<KernelScalar<Logits>, float>;
-  if constexpr (R != Reduction::none && in_float && std::is_same_v<Gradient, NoGradient> && has_kernel_labels<Labels>()) {
+  if constexpr (R != Reduction::none && in_float && std::is_same_v<Gradient, NoGradient> &&
+                has_kernel_labels<Labels>()) {
     return classes <= most_strip_classes && way_of<Logits>(classes) == Way::strips;
   } else {
     return false;

@@ -319,8 +319,7 @@ struct LabelStripKernels {
     sums = sum;
   }
 
-  [[gnu::always_inline]] static void reduce(const LabelStrip& strip, Rows& rows, int j, Reg max, bool moves,
-                                            Sum& sum) {
+  [[gnu::always_inline]] static void reduce(const LabelStrip& strip, Rows& rows, int j, Reg max, bool moves, Sum& sum) {
     Pass pass(strip, j, max, moves);
     pass.add(strip.classes - 1);
     if (strip.max != nullptr) L::store(strip.max + j, max);

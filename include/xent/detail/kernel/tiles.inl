@@ -1,6 +1,16 @@
 // SPDX-License-Identifier: MIT
 // xent/detail/kernel/tiles.inl - rows to strips and back, once for each instruction set.
 
+/// Asks for n registers that stand `ahead` scalars after p.
+template <bool to_write, int bytes, int n, class T>
+[[gnu::always_inline]] inline void ask(const T* p, std::ptrdiff_t ahead) {
+  if constexpr (n > 0) {
+    prefetch<Cache::second, to_write>(p, ahead);
+    constexpr int next = bytes < 64 ? 64 / bytes : 1;
+    ask<to_write, bytes, (n > next ? n - next : 0)>(p, ahead + next * bytes / int(sizeof(T)));
+  }
+}
+
 /// Blocks of 16 bytes of each row are transposed where they stand in a register, so that the rows come out in their order.
 template <class T, int bytes>
 struct TileKernels {
