@@ -7,15 +7,15 @@
 #include <xent/detail/kernel/labels.inl>
 #include <xent/detail/kernel/pairs.inl>
 #include <xent/detail/kernel/rows.inl>
-#include <xent/detail/kernel/strips.inl>
 #include <xent/detail/kernel/small_tiles.inl>
-#include <xent/detail/kernel/tiles.inl>
+#include <xent/detail/kernel/strips.inl>
 #include <xent/detail/kernel/weights.inl>
 
 #include <xent/detail/kernel/dense_cells.inl>    // on strips.inl
 #include <xent/detail/kernel/label_strips.inl>   // on strips.inl
 #include <xent/detail/kernel/pair_outcomes.inl>  // on pairs.inl
 #include <xent/detail/kernel/reread.inl>         // on strips.inl
+#include <xent/detail/kernel/tiles.inl>          // on small_tiles.inl
 
 #include <xent/detail/kernel/dense_sums.inl>  // on dense_cells.inl
 

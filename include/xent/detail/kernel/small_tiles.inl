@@ -94,8 +94,8 @@ struct PackedRows {
     }
     [[gnu::always_inline]] static void join(const T* strip, std::ptrdiff_t stride, Reg* x) {
       if constexpr (w == 1) {
-        const Reg rows = L::load(strip);
-        x[0] = step == 1 ? rows : rows_of<0>(rows, rows, Lane());
+        const Reg column = L::load(strip);
+        x[0] = step == 1 ? column : rows_of<0>(column, column, Lane());
       } else {
         join(strip, stride, x, UpTo<half>());
       }
