@@ -93,6 +93,15 @@ TEMPLATE_TEST_CASE("a label outside the classes is found in rows and columns of 
         CHECK(refuses<std::out_of_range>(
             [&] { xent::softmax_cross_entropy<xent::Reduction::sum>(Cols<float>(logits), labels); },
             {name.c_str(), "1 label is"}));
+        Index const ignored = cols == 1 ? -100 : 0;
+        CHECK(refuses<std::out_of_range>(
+            [&] { xent::softmax_cross_entropy(Cols<float>(logits), labels, {.ignore_index = ignored}); },
+            {name.c_str(), "1 label is"}));
+        CHECK(refuses<std::out_of_range>(
+            [&] {
+              xent::softmax_cross_entropy(logits, labels, {.sample_weights = Vector<float>(Vector<float>::Zero(rows))});
+            },
+            {name.c_str(), "1 label is"}));
       }
     }
   }

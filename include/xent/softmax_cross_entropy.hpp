@@ -66,32 +66,47 @@ auto softmax_terms(const Target& target, const Options& options) {
   }
 }
 
-template <Reduction R, class Logits, class Target, class Gradient, class Options>
-auto softmax_cross_entropy(const char* function, const Logits& logits, const Target& target, Gradient& gradient,
-                           const Options& options) {
-  using V = WideOf<Logits>;
-  constexpr bool plain = std::is_same_v<Options, NoOptions<ResultScalar<Logits>>>;
-  const Index classes = class_count(logits);
-  check_softmax_arguments(function, logits, target, options);
-  const auto check_each_label = [&] {
-    if constexpr (LabelsFor<Target, Logits>) check_labels(function, target, classes, options.ignore_index);
-  };
-  const bool later = plain && notices_labels<R, Logits, Target, Gradient>(classes);
-  if (!later) check_each_label();
-  prepare_gradient(function, gradient, logits);
-  const auto terms = softmax_terms<V, Logits>(target, options);
-  if constexpr (plain) {
-    const auto loss = softmax_losses<R, WorkOf<Logits>>(logits, terms, PlainRule<V>(), gradient);
-    if constexpr (R != Reduction::none) {
-      if (later && is_nan(loss)) check_each_label();
-    }
-    return loss;
+template <class Scalar>
+constexpr bool is_plain(const NoOptions<Scalar>&) {
+  return true;
+}
+
+/// Whether all rows that count do so alike, by the cross-entropy alone.
+template <class Scalar>
+bool is_plain(const SoftmaxCrossEntropyOptions<Scalar>& options) {
+  return options.label_smoothing == Scalar(0) && options.z_loss == Scalar(0) && options.class_weights.empty() &&
+         options.sample_weights.empty();
+}
+
+template <Reduction R, class V, class Logits, class Terms, class Options, class Gradient>
+auto value_of_softmax_losses(const Logits& logits, const Terms& terms, const Options& options, Gradient& gradient) {
+  if constexpr (std::is_same_v<Options, NoOptions<ResultScalar<Logits>>>) {
+    return softmax_losses<R, WorkOf<Logits>>(logits, terms, PlainRule<V>(), gradient);
   } else {
     const ZLossRule rule(terms, V(widen(options.z_loss)));
     // logsumexp is ill conditioned near 0, so where it enters the loss its exponentials are taken a step wider.
     if (!rule.plain()) return softmax_losses<R, V>(logits, terms, rule, gradient);
     return softmax_losses<R, WorkOf<Logits>>(logits, terms, rule, gradient);
   }
+}
+
+template <Reduction R, class Logits, class Target, class Gradient, class Options>
+auto softmax_cross_entropy(const char* function, const Logits& logits, const Target& target, Gradient& gradient,
+                           const Options& options) {
+  using V = WideOf<Logits>;
+  const Index classes = class_count(logits);
+  check_softmax_arguments(function, logits, target, options);
+  const auto check_each_label = [&] {
+    if constexpr (LabelsFor<Target, Logits>) check_labels(function, target, classes, options.ignore_index);
+  };
+  const bool later = is_plain(options) && notices_labels<R, Logits, Target, Gradient>(classes);
+  if (!later) check_each_label();
+  prepare_gradient(function, gradient, logits);
+  const auto loss = value_of_softmax_losses<R, V>(logits, softmax_terms<V, Logits>(target, options), options, gradient);
+  if constexpr (R != Reduction::none) {
+    if (later && is_nan(loss)) check_each_label();
+  }
+  return loss;
 }
 
 }  // namespace detail

@@ -75,6 +75,7 @@ class RowWork {
     reduced_.find_losses(begin_, rows_, weight, rule, divisor, keeps, loss);
   }
 
+  static constexpr bool leaves_out_absent() { return false; }
   V sum_of_losses(const V* loss, int) const { return *loss; }
   int rows_of_a_sum() const { return 1; }
 

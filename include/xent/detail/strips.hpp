@@ -106,7 +106,8 @@ class StripWork {
     }
   }
 
-  /// Absent rows have the loss 0 by now.
+  /// Whether the sum of losses is that of the rows that have a label. Otherwise absent rows have the loss 0 by now.
+  bool leaves_out_absent() const { return sums_itself(); }
   V sum_of_losses(const V* loss, int rows) const { return sums_itself() ? sum_ : sum_of<V>(loss, rows); }
   int rows_of_a_sum() const { return sums_itself() || packs ? rows_ : detail::rows_of_a_sum; }
 
