@@ -155,7 +155,7 @@ struct SmallTiles {
   }
 
  private:
-  using Sizes = std::integer_sequence<int, 2, 3, 4, 5, 6, 10>;
+  using Sizes = std::integer_sequence<int, 2, 3, 4, 5, 6, 10>;  // each takes some 0.04 s to compile
 
   template <int... n>
   static int gather_one_of(std::integer_sequence<int, n...>, const T* z, int classes, int rows, T* strip,
