@@ -398,10 +398,10 @@ auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, 
 /// takes 1.13 times as long where they are.
 template <Reduction R, class Logits, class Labels, class Gradient>
 bool notices_labels([[maybe_unused]] Index classes) {
-  constexpr bool in_float = std::is_same_v<KernelScalar<Logits>, float>;
-  if constexpr (R != Reduction::none && in_float && std::is_same_v<Gradient, NoGradient> &&
-                has_kernel_labels<Labels>()) {
-    return classes <= most_strip_classes && way_of<Logits>(classes) == Way::strips;
+  if constexpr (R != Reduction::none && has_kernels<Logits> && !is_sample<Logits> &&
+                std::is_same_v<Gradient, NoGradient> && has_kernel_labels<Labels>()) {
+    using Work = StripWork<Logits, Gradient, Kept::nothing, Exponentials<KernelScalar<Logits>>>;
+    return way_of<Logits>(classes) == Way::strips && Work::notices_labels(classes);
   } else {
     return false;
   }

@@ -45,6 +45,8 @@ class StripWork {
 
   /// Whether find_losses knows smoothed labels without class weights.
   static bool knows_smoothing(Index classes) { return by_label && !Exps::careful && classes <= most_strip_classes; }
+  /// Whether the sum of losses that all count alike is NaN if a label is outside the classes.
+  static bool notices_labels(Index classes) { return by_label && !keeps && classes <= most_strip_classes; }
 
   int most_rows() const { return most_rows_; }
 

@@ -27,7 +27,7 @@ struct LabelPass {
   std::ptrdiff_t stride, kept_stride;
   Reg lows;                // carefully, the sum of the exponentials' second parts
   Reg most, top, top_low;  // the largest logit so far, its exponential
-  Reg logit, own;          // the label's
+  Reg logit, own;          // the label's; where no class has it, the largest logit or NaN, and 0
   Bits classes_to_label;
   // Of smoothed labels: how many logits are not -inf, and the sum of their margins max - z, each shrunk, see dense_grow.
   Reg shrunk_max, margin, unmasked;
@@ -219,9 +219,9 @@ struct LabelStripKernels {
   // Whether losses are summed beside their exponentials, where there are registers for both: with SSE2 60000 x 10 takes 1.04 times
   // as long so, 10^6 x 2 1.12 times.
   static constexpr bool at_once = as == LabelsAs::summed && Pass::Exp::of_maximum;
-
-  // Of the sum alone nothing is put down, and there is no need to stop: 256 x 2 takes 1.05 times as long in shorter pieces.
-  static constexpr int most_rows = keeps || !at_once ? Rows::most : std::numeric_limits<int>::max();
+  // Then of the loss alone nothing is put down, and there is no need to stop: 256 x 2 takes 1.05 times as long in shorter pieces.
+  static constexpr bool ends_at_once = at_once && !keeps;
+  static constexpr int most_rows = ends_at_once ? std::numeric_limits<int>::max() : Rows::most;
 
   /// Returns the sum of the losses of rows that have a label. Where only that is wanted, each of them is 0 or NaN, or, if nothing
   /// is kept, not put down.
@@ -287,7 +287,7 @@ struct LabelStripKernels {
     Rows own;
     const int near = reduce_while<Pass::Exp::of_maximum>(as == LabelsAs::smoothed ? all : strip, own, 0, rows, sum);
     if (near < rows) reduce_rest(all, own, near, rows, sum);
-    if constexpr (keeps || !at_once) finish_all(strip, own, rows, sum);
+    if constexpr (!ends_at_once) finish_all(strip, own, rows, sum);
     for (int j = 0; keeps && j < rows; j += L::count) scale(strip, own, j);
     if constexpr (may_multiply && !Sum::holds_a_strip) sum.take_logarithm();
   }
@@ -333,7 +333,7 @@ struct LabelStripKernels {
       L::store(rows.own_low + j, low);
     }
     if constexpr (keeps || Pass::careful) L::store(rows.own + j, pass.own);
-    if constexpr (keeps || !at_once) {
+    if constexpr (!ends_at_once) {
       Wide::store(rows.below + j, pass.below.sum);
       Wide::store(rows.below + j + Wide::count, pass.below.other);
     }

@@ -99,13 +99,9 @@ struct LabelKernels {
     for (; j + count <= rows; j += count) {
       Whole own = load(from + j);
       D w = Wide::set(1.0);
-      if (ignored != nullptr) {
-        const Whole matches = own == *ignored;
-        given |= own & ~matches;
-        own |= matches;
-      } else {
-        given |= own;
-      }
+      const Whole matches = ignored != nullptr ? own == *ignored : Whole{};
+      given |= own & ~matches;
+      own |= matches;
       if (weight != nullptr) {
         w = Wide::load_wider(weight + j);
         own |= w == 0.0;
