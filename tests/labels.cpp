@@ -97,11 +97,15 @@ TEMPLATE_TEST_CASE("a label outside the classes is found in rows and columns of 
         CHECK(refuses<std::out_of_range>(
             [&] { xent::softmax_cross_entropy(Cols<float>(logits), labels, {.ignore_index = ignored}); },
             {name.c_str(), "1 label is"}));
-        CHECK(refuses<std::out_of_range>(
-            [&] {
-              xent::softmax_cross_entropy(logits, labels, {.sample_weights = Vector<float>(Vector<float>::Zero(rows))});
-            },
-            {name.c_str(), "1 label is"}));
+        using Options = xent::SoftmaxCrossEntropyOptions<float>;
+        for (Options const& options :
+             {Options{.sample_weights = Vector<float>(Vector<float>::Zero(rows))},
+              Options{.class_weights = Vector<float>(Vector<float>::Zero(cols))}, Options{.label_smoothing = 0.1f},
+              Options{.label_smoothing = 1}, Options{.z_loss = 0.1f}, Options{.label_smoothing = 0.1f, .z_loss = 0.1f},
+              Options{.ignore_index = ignored, .label_smoothing = 0.1f},
+              Options{.ignore_index = ignored, .z_loss = 0.1f}})
+          CHECK(refuses<std::out_of_range>([&] { xent::softmax_cross_entropy(logits, labels, options); },
+                                           {name.c_str(), "1 label is"}));
       }
     }
   }

@@ -206,6 +206,35 @@ TEMPLATE_LIST_TEST_CASE("ignored rows are never read: NaN and infinity in them c
   }
 }
 
+TEMPLATE_LIST_TEST_CASE("the gradient of an ignored row is 0, whatever stands in it", "[options]", Reals32And64) {
+  Random random;
+  using Options = xent::SoftmaxCrossEntropyOptions<TestType>;
+  for (Index cols : {2, 3, 10, 11, 64, 300}) {
+    auto [logits, labels] = batch<TestType>(random, 43, cols);
+    Rows<TestType> poisoned = logits;
+    for (Index i : {0, 5, 16, 30, 31, 42}) labels(i) = -100;
+    poisoned.row(5).setConstant(nan<TestType>());
+    poisoned.row(16).setConstant(-infinity<TestType>());
+    poisoned(30, 1) = infinity<TestType>();
+    poisoned(31, 0) = nan<TestType>();
+    poisoned(42, 1) = -infinity<TestType>();
+    for (Options const& options :
+         {Options{.ignore_index = -100}, Options{.ignore_index = -100, .label_smoothing = TestType(0.1)},
+          Options{.ignore_index = -100, .z_loss = TestType(0.01)}}) {
+      auto const clean = xent::softmax_cross_entropy_with_gradient(logits, labels, options);
+      auto const found = xent::softmax_cross_entropy_with_gradient(poisoned, labels, options);
+      CHECK(identical(found.loss, clean.loss));
+      CHECK(identical(found.gradient, clean.gradient));
+      auto const by_columns = xent::softmax_cross_entropy_with_gradient(Cols<TestType>(poisoned), labels, options);
+      CHECK(by_columns.gradient.allFinite());
+      for (Index i = 0; i < 43; ++i) {
+        CHECK((found.gradient.row(i) == 0).all() == (labels(i) == -100));
+        CHECK((by_columns.gradient.row(i) == 0).all() == (labels(i) == -100));
+      }
+    }
+  }
+}
+
 TEMPLATE_LIST_TEST_CASE("ignoring rows is leaving them out", "[options]", Reals32And64) {
   Random random;
   auto [logits, labels] = batch<TestType>(random, 10, 7);

@@ -135,11 +135,16 @@ void with_work([[maybe_unused]] Way way, const Logits& logits, [[maybe_unused]] 
   portable();
 }
 
-/// At most so many rows that a work deals with together: which of them are absent.
+/// At most so many rows that a work deals with together: which of them are absent, unless the work sees to those itself.
 template <std::size_t most>
 class Absences {
  public:
-  void clear() { count_ = 0; }
+  void clear() {
+    count_ = 0;
+    by_work_ = false;
+  }
+  /// The work has left some out of its sum, and out of the gradient, but for rows that are not regular.
+  void leave_to_work() { by_work_ = true; }
   void note(int j, bool absent) {
     row_[count_] = j;
     count_ += absent ? 1 : 0;
@@ -160,13 +165,16 @@ class Absences {
     if constexpr (!std::is_same_v<Gradient, NoGradient>) {
       work.write_gradient(label);
       for (int a = 0; a < count_; ++a) fill(cells<sample>(gradient).row(first + row_[a]), V(0));
+      if (by_work_) any_nan = any_nan || is_nan(sum_of<V>(loss, rows));
       for (int j = 0; any_nan && j < rows; ++j) {
-        if (is_nan(loss[j])) fill(cells<sample>(gradient).row(first + j), quiet_nan<V>());
+        const bool absent = by_work_ && label[j] == no_label;
+        if (is_nan(loss[j])) fill(cells<sample>(gradient).row(first + j), absent ? V(0) : quiet_nan<V>());
       }
     }
   }
 
  private:
+  bool by_work_ = false;
   int count_ = 0;
   int row_[most];
 };
@@ -181,14 +189,15 @@ void label_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
   Absences<Work::capacity> absences;
   for (Index first = begin; first < end; first += work.most_rows()) {
     const int rows = int(std::min(end - first, Index(work.most_rows())));
-    work.load(first, rows, end);
     V* const weights = terms.unweighted() ? nullptr : weight;
     const bool complete = terms.take(first, rows, label, weights);
     std::fill(label + rows, label + std::min(lanes_of(rows), int(Work::capacity)), no_label);
+    work.load(first, rows, end);
     work.template find_losses<each>(label, complete, weights, rule, divisor, loss);
     absences.clear();
-    const bool skips = !each && std::is_same_v<Gradient, NoGradient> && work.leaves_out_absent();
-    for (int j = 0; !complete && !skips && j < rows; ++j) absences.note(j, label[j] == no_label);
+    const bool by_work = !each && work.leaves_out_absent();
+    if (by_work && !complete) absences.leave_to_work();
+    for (int j = 0; !complete && !by_work && j < rows; ++j) absences.note(j, label[j] == no_label);
     absences.template finish<sample>(work, gradient, first, rows, label, loss, take);
   }
 }
@@ -394,7 +403,7 @@ auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, 
   return SoftmaxLosses<R, W, Logits, Terms, Rule, Gradient>(logits, terms, rule, gradient).value();
 }
 
-/// Whether the value of plain losses is NaN if a label is outside the classes, so that labels need not be looked at before: 10^6 x 2
+/// Whether the value of losses without weights is NaN if a label is outside the classes, so that labels need not be looked at before: 10^6 x 2
 /// takes 1.13 times as long where they are.
 template <Reduction R, class Logits, class Labels, class Gradient>
 bool notices_labels([[maybe_unused]] Index classes) {

@@ -27,7 +27,7 @@ struct Chunks {
 
 /// Chunks of [0, count), multiples of `grain`, for work on so many coefficients in all.
 inline Chunks chunks_of(Eigen::Index count, Eigen::Index coefficients, Eigen::Index grain) {
-  if (coefficients == 0) return {};
+  if (coefficients <= least_chunk) return {count, std::min(count, Eigen::Index{1})};
   const Eigen::Index even = (count + max_chunks - 1) / max_chunks;
   const Eigen::Index least = (least_chunk - 1) / std::max(Eigen::Index{1}, coefficients / count) + 1;
   const Eigen::Index step = (std::max(even, least) + grain - 1) / grain * grain;

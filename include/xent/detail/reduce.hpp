@@ -64,7 +64,7 @@ V sum_of(const T* x, int count) {
 }
 
 /// Of so many rows the shares in the divisor of a mean are asked for at a time.
-inline constexpr int most_shares = 256;
+inline constexpr int most_shares = 1024;
 
 /// What the sum of the losses is divided by.
 template <Reduction R, class V, class Terms>

@@ -45,7 +45,7 @@ class StripWork {
 
   /// Whether find_losses knows smoothed labels without class weights.
   static bool knows_smoothing(Index classes) { return by_label && !Exps::careful && classes <= most_strip_classes; }
-  /// Whether the sum of losses that all count alike is NaN if a label is outside the classes.
+  /// Whether the sum of losses that no weights are given for is NaN if a label is outside the classes.
   static bool notices_labels(Index classes) { return by_label && !keeps && classes <= most_strip_classes; }
 
   int most_rows() const { return most_rows_; }
@@ -198,7 +198,7 @@ class StripWork {
   }
 
   LabelStrip label_strip(const int* label, bool complete, double* loss) {
-    LabelStrip strip{};
+    LabelStrip strip;
     strip.z = z_;
     strip.stride = stride_;
     strip.classes = int(classes_);
@@ -225,6 +225,7 @@ class StripWork {
     strip.weight = weight;
     strip.shape = shape_of(rule, begin_, rows_, z_weight);
     strip.scale = 1 / divisor;
+    strip.notices_labels = !each;
     strip.summed = !each && weight == nullptr;
     if constexpr (Exps::careful) {
       return kernels<LabelStripTable<LabelsAs::carefully, keeps>>().losses(strip, rows_);

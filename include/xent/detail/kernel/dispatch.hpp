@@ -184,13 +184,14 @@ struct LabelStrip {
   const float* z;
   std::ptrdiff_t stride;
   int classes;
-  const int* label;      // negative where there is none,
-  bool complete;         // which is not so
-  bool padded;           // whether all rows that registers take are there, those behind the last one without a label
-  const double* weight;  // or null
+  const int* label;  // negative where there is none,
+  bool complete;     // which is not so
+  bool padded;       // whether all rows that registers take are there, those behind the last one without a label
+  const double* weight = nullptr;
   LossShape shape;
-  double scale = 1;  // of the gradient
-  bool summed;       // whether only the sum of losses without weights is wanted, if this is not a matter of LabelsAs
+  double scale = 1;             // of the gradient
+  bool notices_labels = false;  // whether, if nothing is kept, the loss of a row whose label no class has is NaN
+  bool summed = false;  // whether only the sum of losses without weights is wanted, if this is not a matter of LabelsAs
   double* loss;
   float* kept;  // where exponentials, if they are kept, become the gradient: that may be z
   std::ptrdiff_t kept_stride;
