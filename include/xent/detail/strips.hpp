@@ -188,11 +188,11 @@ class StripWork {
     kernels<StripRereadTable<Exps::careful>>().running_sums(z_, stride_, classes_, rows_, reduced_.strip);
   }
 
-  /// As rows without labels, whose losses are the logarithms of their sums, and the gradients the probabilities.
+  /// As rows of no class, whose losses are the logarithms of their sums, and the gradients the probabilities.
   void reduce_itself() {
     int label[capacity];
-    std::fill_n(label, lanes_of(rows_), no_label);
-    LabelStrip strip = label_strip(label, false, own_.log_sum);
+    std::fill_n(label, lanes_of(rows_), of_no_class);
+    LabelStrip strip = label_strip(label, true, own_.log_sum);
     strip.max = own_.max;
     kernels<LabelStripTable<keeps ? LabelsAs::summed : LabelsAs::plain, keeps>>().losses(strip, rows_);
   }

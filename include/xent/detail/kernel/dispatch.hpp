@@ -7,6 +7,7 @@
 #include <cstddef>  // std::ptrdiff_t, std::size_t
 #include <cstdint>
 #include <cstdlib>  // std::getenv
+#include <limits>
 #include <string_view>
 #include <type_traits>
 #include <utility>  // std::integer_sequence
@@ -177,6 +178,9 @@ struct StripRereadTable {
   void (*multiples)(const float* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const float* max,
                     const float* first, const float* second, float* out, std::ptrdiff_t out_stride, bool past_caches);
 };
+
+/// The label of a row that counts, but is of no class.
+inline constexpr int of_no_class = std::numeric_limits<int>::max();
 
 /// Float rows of at most so many classes, a strip of them, which a kernel takes from labels to losses, see label_strips.inl.
 inline constexpr int most_strip_classes = 256;

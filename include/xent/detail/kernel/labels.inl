@@ -124,8 +124,6 @@ struct LabelKernels {
   }
 
  private:
-  static constexpr int of_no_class = std::numeric_limits<int>::max();
-
   /// Where none can be absent: 10^6 x 2 takes 1.05 times as long without.
   static bool take_all(const Label* from, int rows, int* label) {
     Whole all = Whole{};
