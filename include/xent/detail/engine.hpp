@@ -135,16 +135,11 @@ void with_work([[maybe_unused]] Way way, const Logits& logits, [[maybe_unused]] 
   portable();
 }
 
-/// At most so many rows that a work deals with together: which of them are absent, unless the work sees to those itself.
+/// At most so many rows that a work deals with together: which of them are absent.
 template <std::size_t most>
 class Absences {
  public:
-  void clear() {
-    count_ = 0;
-    by_work_ = false;
-  }
-  /// The work has left some out of its sum, and out of the gradient, but for rows that are not regular.
-  void leave_to_work() { by_work_ = true; }
+  void clear() { count_ = 0; }
   void note(int j, bool absent) {
     row_[count_] = j;
     count_ += absent ? 1 : 0;
@@ -165,19 +160,31 @@ class Absences {
     if constexpr (!std::is_same_v<Gradient, NoGradient>) {
       work.write_gradient(label);
       for (int a = 0; a < count_; ++a) fill(cells<sample>(gradient).row(first + row_[a]), V(0));
-      if (by_work_) any_nan = any_nan || is_nan(sum_of<V>(loss, rows));
       for (int j = 0; any_nan && j < rows; ++j) {
-        const bool absent = by_work_ && label[j] == no_label;
-        if (is_nan(loss[j])) fill(cells<sample>(gradient).row(first + j), absent ? V(0) : quiet_nan<V>());
+        if (is_nan(loss[j])) fill(cells<sample>(gradient).row(first + j), quiet_nan<V>());
       }
     }
   }
 
  private:
-  bool by_work_ = false;
   int count_ = 0;
   int row_[most];
 };
+
+/// As Absences::finish, for a work whose sum and gradient leave absent rows out, and whose gradient is NaN where a row is not
+/// regular: in that of absent ones NaN is replaced here.
+template <bool sample, class Work, class Gradient, class V, class Take>
+void finish_itself(Work& work, Gradient& gradient, Index first, int rows, const int* label, bool complete,
+                   const V* loss, const Take& take) {
+  take(first, rows, loss, work.sum_of_losses(loss, rows));
+  if constexpr (!std::is_same_v<Gradient, NoGradient>) {
+    work.write_gradient(label);
+    if (complete || !is_nan(sum_of<V>(loss, rows))) return;
+    for (int j = 0; j < rows; ++j) {
+      if (label[j] == no_label && is_nan(loss[j])) fill(cells<sample>(gradient).row(first + j), V(0));
+    }
+  }
+}
 
 /// The losses of rows [begin, end) by their labels, as many at a time as the work takes: `each` of them, or their sums.
 template <bool sample, bool each, class Work, class Gradient, class Terms, class Rule, class V, class Take>
@@ -194,10 +201,12 @@ void label_losses(Work& work, Gradient& gradient, const Terms& terms, const Rule
     std::fill(label + rows, label + std::min(lanes_of(rows), int(Work::capacity)), no_label);
     work.load(first, rows, end);
     work.template find_losses<each>(label, complete, weights, rule, divisor, loss);
+    if (!each && work.leaves_out_absent()) {
+      finish_itself<sample>(work, gradient, first, rows, label, complete, loss, take);
+      continue;
+    }
     absences.clear();
-    const bool by_work = !each && work.leaves_out_absent();
-    if (by_work && !complete) absences.leave_to_work();
-    for (int j = 0; !complete && !by_work && j < rows; ++j) absences.note(j, label[j] == no_label);
+    for (int j = 0; !complete && j < rows; ++j) absences.note(j, label[j] == no_label);
     absences.template finish<sample>(work, gradient, first, rows, label, loss, take);
   }
 }

@@ -185,7 +185,7 @@ class StripWork {
   }
 
   void find_running_sums() {
-    kernels<StripRereadTable<Exps::careful>>().running_sums(z_, stride_, classes_, rows_, reduced_.strip);
+    kernels<StripRunningSumTable<Exps::careful>>().running_sums(z_, stride_, classes_, rows_, reduced_.strip);
   }
 
   /// As rows of no class, whose losses are the logarithms of their sums, and the gradients the probabilities.
@@ -261,9 +261,9 @@ class StripWork {
   }
 
   void write_multiples() {
-    kernels<StripRereadTable<Exps::careful>>().multiples(z_, stride_, classes_, rows_, reduced_.strip.max,
-                                                         reduced_.outcomes.first, reduced_.outcomes.second, kept_,
-                                                         kept_stride_, kept_ != z_ && exceeds_caches<T>(logits_));
+    kernels<StripMultipleTable>().multiples(z_, stride_, classes_, rows_, reduced_.strip.max, reduced_.outcomes.first,
+                                            reduced_.outcomes.second, kept_, kept_stride_,
+                                            kept_ != z_ && exceeds_caches<T>(logits_));
   }
 
   /// What the gradient is at the labels.

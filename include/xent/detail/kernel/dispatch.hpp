@@ -171,10 +171,12 @@ struct RowRereadTable {
   void (*multiples)(const T* z, std::ptrdiff_t size, T max, T first, T second, T* out);
 };
 
-/// For strips of floats whose exponentials are taken twice, see there.
+/// For strips of floats whose exponentials are taken twice, see there, the second time for what is written.
 template <bool careful>
-struct StripRereadTable {
+struct StripRunningSumTable {
   void (*running_sums)(const float* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, Strip<float>& strip);
+};
+struct StripMultipleTable {
   void (*multiples)(const float* z, std::ptrdiff_t stride, std::ptrdiff_t classes, int rows, const float* max,
                     const float* first, const float* second, float* out, std::ptrdiff_t out_stride, bool past_caches);
 };
@@ -204,6 +206,9 @@ struct LabelStrip {
   const float* next = nullptr;
   const float* out = nullptr;
   std::ptrdiff_t row_stride = 0;
+
+  /// Whether it is asked for which rows are not regular, with a gradient and a sum of losses: not where it can be seen.
+  bool tells_irregular() const { return !complete || max != nullptr; }
 
   LabelStrip from(int row) const {
     LabelStrip rest = *this;

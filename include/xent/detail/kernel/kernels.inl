@@ -4,6 +4,7 @@
 #include <xent/detail/kernel/lanes.inl>  // the ground of the others
 
 #include <xent/detail/kernel/elements.inl>
+#include <xent/detail/kernel/labelled.inl>
 #include <xent/detail/kernel/labels.inl>
 #include <xent/detail/kernel/pairs.inl>
 #include <xent/detail/kernel/rows.inl>
@@ -12,14 +13,15 @@
 #include <xent/detail/kernel/weights.inl>
 
 #include <xent/detail/kernel/dense_cells.inl>    // on strips.inl
-#include <xent/detail/kernel/label_strips.inl>   // on strips.inl
 #include <xent/detail/kernel/pair_outcomes.inl>  // on pairs.inl
 #include <xent/detail/kernel/reread.inl>         // on strips.inl
 #include <xent/detail/kernel/tiles.inl>          // on small_tiles.inl
+#include <xent/detail/kernel/two_classes.inl>    // on labelled.inl
 
-#include <xent/detail/kernel/dense_sums.inl>  // on dense_cells.inl
+#include <xent/detail/kernel/dense_sums.inl>    // on dense_cells.inl
+#include <xent/detail/kernel/label_strips.inl>  // on strips.inl and two_classes.inl
 
-#include <xent/detail/kernel/dense.inl>  // on both
+#include <xent/detail/kernel/dense.inl>  // on dense_cells.inl and dense_sums.inl
 
 template <class Table, int bytes>
 struct TableOf;
@@ -118,9 +120,13 @@ struct TableOf<RowRereadTable<T>, 64> {
 };
 
 template <bool careful, int bytes>
-struct TableOf<StripRereadTable<careful>, bytes> {
-  static constexpr StripRereadTable<careful> value{&RunningSums<bytes, careful>::sums,
-                                                   &StripMultiples<bytes>::multiples};
+struct TableOf<StripRunningSumTable<careful>, bytes> {
+  static constexpr StripRunningSumTable<careful> value{&RunningSums<bytes, careful>::sums};
+};
+
+template <int bytes>
+struct TableOf<StripMultipleTable, bytes> {
+  static constexpr StripMultipleTable value{&StripMultiples<bytes>::multiples};
 };
 
 template <class T, int bytes>

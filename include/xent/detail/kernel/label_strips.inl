@@ -26,7 +26,7 @@ struct LabelPass {
   std::ptrdiff_t stride, kept_stride;
   Reg lows;                // carefully, the sum of the exponentials' second parts
   Reg most, top, top_low;  // the largest logit so far, its exponential
-  Reg logit, own;          // the label's; where no class has it, the largest logit or NaN, and 0
+  Reg logit, own;          // the label's; where no class has it, see logit_of_nobody, and 0
   Bits classes_to_label;
   // Of smoothed labels: how many logits are not -inf, and the sum of their margins max - z, each shrunk, see dense_grow.
   Reg shrunk_max, margin, unmasked;
@@ -39,7 +39,7 @@ struct LabelPass {
         stride(strip.stride),
         kept_stride(strip.kept_stride),
         lows(Reg{}),
-        logit(!keeps && strip.notices_labels ? nobody() : max),
+        logit(logit_of_nobody<bytes, keeps>(strip, max)),
         own(Reg{}),
         shrunk_max(max * shrink),
         margin(Reg{}),
@@ -115,13 +115,6 @@ struct LabelPass {
     return e;
   }
 
-  /// NaN, of which -ffast-math must not know.
-  static Reg nobody() {
-    Reg nan = L::set(std::numeric_limits<float>::quiet_NaN());
-    hide(nan);
-    return nan;
-  }
-
   /// Carefully, in two parts. Smoothed, what is kept is 0 where the logit is -inf.
   [[gnu::always_inline]] Reg exponential(Reg x, Reg& low) const {
     if constexpr (careful) return exp(x, low);
@@ -176,36 +169,6 @@ struct LabelRows {
   alignas(64) float even[size];  // what is taken off all gradients
 };
 
-/// A sum of losses, in each lane. Where such without weights are only wanted together, it is that of their margins and the logarithm
-/// of the product of their all / top: 10^6 x 2 takes 1.2 times as long with a logarithm for each. The product is carried less 1, as
-/// rest / tops, so that all its terms are positive.
-template <int bytes, bool of_maximum>
-struct LossSum {
-  using K = ExpConstants<float>;
-  using Wide = Lanes<double, bytes>;
-  using D = typename Wide::Reg;
-  // No factor is above the number of classes, or twice that without a table. So a lane of at least four rows has no more than 2^768
-  // to hold of a strip of 1024 x 8 or 256 x 256 logits; one of two would leave its range.
-  static constexpr bool holds_a_strip = Wide::count >= 4;
-
-  D total, rest, tops;
-
-  LossSum() : total(D{}), rest(D{}), tops(Wide::set(1.0)) {}
-
-  /// all = below + top, below as exponentials are kept. The top is 1 where these are counted in it.
-  [[gnu::always_inline]] void multiply(D below, D top) {
-    const D all = below * K::unlift + top;
-    rest = rest * all + (of_maximum ? below : tops * below);
-    if constexpr (!of_maximum) tops *= top;
-  }
-
-  [[gnu::always_inline]] void take_logarithm() {
-    total += ForFloat<bytes>::log1p_of_ratio(rest * K::unlift, tops);
-    rest = D{};
-    tops = Wide::set(1.0);
-  }
-};
-
 template <int bytes, LabelsAs as, bool keeps>
 struct LabelStripKernels {
   using K = ExpConstants<float>;
@@ -214,7 +177,6 @@ struct LabelStripKernels {
   using Bits = typename L::Bits;
   using Wide = Lanes<double, bytes>;
   using D = typename Wide::Reg;
-  using Whole = typename VectorOf<std::int64_t, bytes>::type;
   using Rows = LabelRows<bytes>;
   template <bool masks>
   using PassOf = LabelPass<bytes, as, keeps, masks>;
@@ -224,12 +186,13 @@ struct LabelStripKernels {
   // Whether losses are summed beside their exponentials, where there are registers for both: with SSE2 60000 x 10 takes 1.04 times
   // as long so, 10^6 x 2 1.12 times.
   static constexpr bool at_once = as == LabelsAs::summed && Pass::Exp::of_maximum;
+  using Two = TwoClasses<bytes, keeps>;
   // Then of the loss alone nothing is put down, and there is no need to stop: 256 x 2 takes 1.05 times as long in shorter pieces.
   static constexpr bool ends_at_once = at_once && !keeps;
   static constexpr int most_rows = ends_at_once ? std::numeric_limits<int>::max() : Rows::most;
 
-  /// Returns the sum of the losses of rows that have a label. Where only that is wanted, each of them is 0 or NaN, or, if nothing
-  /// is kept, not put down.
+  /// Returns the sum of the losses of rows that have a label. Where only that is wanted, each of them is 0 or NaN, or, if nobody asks
+  /// for that, not put down. The gradient of a row that is not regular is NaN, of an absent one 0 or, if it is not regular, NaN.
   static double losses(const LabelStrip& strip, int rows) {
     Sum sum;
     int row = 0;
@@ -240,15 +203,18 @@ struct LabelStripKernels {
       row == 0 ? take(strip, some, sum) : take(strip.from(row), some, sum);
       row += some;
     }
-    if (row < rows && strip.padded) take_padded(strip.from(row), rows - row, sum);
-    if (row < rows && !strip.padded) take_copy(strip.from(row), rows - row, sum);
+    if (row < rows) take_rest(strip.from(row), rows - row, sum);
     if constexpr (may_multiply && Sum::holds_a_strip) sum.take_logarithm();
     return Wide::sum(sum.total);
   }
 
  private:
+  [[gnu::noinline]] static void take_rest(const LabelStrip& strip, int rows, Sum& sum) {
+    strip.padded ? take_padded(strip, rows, sum) : take_copy(strip, rows, sum);
+  }
+
   /// The last rows, which do not fill a register, where they stand: 8 x 10 takes 1.35 times as long in a copy, with gradient 1.4.
-  [[gnu::noinline]] static void take_padded(LabelStrip strip, int rows, Sum& sum) {
+  static void take_padded(LabelStrip strip, int rows, Sum& sum) {
     for (int k = 0; k < strip.classes; ++k) {
       float* const z = strip.kept + k * strip.kept_stride;
       L::store(z, L::from(rows) ? Reg{} : L::load(z));
@@ -258,7 +224,7 @@ struct LabelStripKernels {
   }
 
   /// The same of columns, which end there.
-  [[gnu::noinline]] static void take_copy(const LabelStrip& strip, int rows, Sum& sum) {
+  static void take_copy(const LabelStrip& strip, int rows, Sum& sum) {
     using Copy = StripCopy<float, bytes, most_strip_classes>;
     float z[Copy::copy_size];
     int label[std::size_t(L::count)];
@@ -289,6 +255,9 @@ struct LabelStripKernels {
   /// store can change: 10^6 x 5 with gradient takes 1.1 times as long without. The first pass does not where that would take
   /// registers that it needs.
   static void take(const LabelStrip& all, int rows, Sum& sum) {
+    if constexpr (at_once) {
+      if (Two::knows(all)) return Two::take(all, rows, sum);
+    }
     const LabelStrip strip = all;
     Rows own;
     const int near = reduce_while<Pass::Exp::of_maximum>(as == LabelsAs::smoothed ? all : strip, own, 0, rows, sum);
@@ -317,7 +286,7 @@ struct LabelStripKernels {
       const Reg max = extreme<true>(strip, j);
       const bool moves = Pass::Exp::moves(max);
       if (stays && (moves || !near(strip, j))) break;
-      if (!strip.padded || strip.next != nullptr) ask(strip, j);
+      ask<bytes, keeps>(strip, j);
       reduce<!stays && as == LabelsAs::smoothed>(strip, own, j, max, !stays && moves, at_once ? sum : sums);
     }
     if constexpr (at_once) sums = sum;
@@ -357,22 +326,12 @@ struct LabelStripKernels {
       Wide::store(rows.highest + j, top.sum * K::unlift);
       Wide::store(rows.highest + j + Wide::count, top.other * K::unlift);
     }
-    if constexpr (at_once) {
-      const typename L::Halves most(max), logit(pass.logit);
-      sum.total += of_labelled(strip, j, widened<bytes>(most.low) - widened<bytes>(logit.low), D{});
-      sum.total += of_labelled(strip, j + Wide::count, widened<bytes>(most.high) - widened<bytes>(logit.high), D{});
-      multiply(strip, j, pass.below.sum, highest(rows, j), sum);
-      multiply(strip, j + Wide::count, pass.below.other, highest(rows, j + Wide::count), sum);
-    }
+    if constexpr (at_once) sum.add(strip, j, max, pass.logit, pass.below.sum, pass.below.other);
     if constexpr (as == LabelsAs::smoothed) {
       Wide::store(rows.margins + j, pass.margins.sum);
       Wide::store(rows.margins + j + Wide::count, pass.margins.other);
       L::store(rows.unmasked + j, pass.unmasked);
     }
-  }
-
-  [[gnu::always_inline]] static void multiply(const LabelStrip& strip, int j, D below, D top, Sum& sum) {
-    sum.multiply(of_labelled(strip, j, below, D{}), of_labelled(strip, j, top, Wide::set(1.0)));
   }
 
   /// The largest logit of each row, or the smallest; NaN if the first is.
@@ -399,23 +358,6 @@ struct LabelStripKernels {
     return !Pass::Exp::moves(extreme<false>(strip, j));
   }
 
-  /// Asks for what the next rows need meanwhile, a line at a time: columns of 625000 x 32 take 1.4 times as long without, with
-  /// gradient 2 times; rows of 10^6 x 5 with gradient 1.4 times if they are asked for when a strip is gathered.
-  [[gnu::always_inline]] static void ask(const LabelStrip& strip, int j) {
-    constexpr int ahead = strip_rows / 2;
-    const int lines = (strip.classes * bytes + 63) / 64;
-    for (int k = 0; !strip.padded && k < strip.classes; ++k) {
-      prefetch<Cache::second>(strip.z + k * strip.stride + j, ahead);
-      if constexpr (keeps) prefetch<Cache::second, true>(strip.kept + k * strip.kept_stride + j, ahead);
-    }
-    for (int k = 0; strip.next != nullptr && k < lines; ++k) {
-      prefetch<Cache::second>(strip.next + j * strip.row_stride, k * 16);
-    }
-    for (int k = 0; keeps && strip.out != nullptr && k < lines; ++k) {
-      prefetch<Cache::second, true>(strip.out + j * strip.row_stride, k * 16);
-    }
-  }
-
   /// What the sums say of as many rows as a register has doubles.
   struct Facts {
     D below, top, all, margin, weight, own, others;
@@ -430,7 +372,7 @@ struct LabelStripKernels {
           others(others_of(below, top, margin, own)) {}
 
     D log_sum() const { return ForFloat<bytes>::log1p_of_ratio(below, top); }
-    D irregular() const { return all - all; }  // NaN where the row is not regular
+    D irregular() const { return nothing_of(all); }  // NaN where the row is not regular
   };
 
   /// At once they are in the sum by now, and nothing else asks for them.
@@ -460,14 +402,6 @@ struct LabelStripKernels {
     return own * K::unlift;
   }
 
-  /// x of the rows that have a label.
-  [[gnu::always_inline]] static D of_labelled(const LabelStrip& strip, int j, D x, D otherwise) {
-    if (strip.complete) return x;
-    typename VectorOf<std::int32_t, Wide::count * 4>::type label;
-    __builtin_memcpy(&label, strip.label + j, sizeof(label));
-    return __builtin_convertvector(label, Whole) < 0 ? otherwise : x;
-  }
-
   /// Their losses, and what their gradients are made of.
   [[gnu::always_inline]] static void finish(const LabelStrip& strip, Rows& rows, int j, Sum& sum) {
     const Facts row(strip, rows, j);
@@ -475,21 +409,20 @@ struct LabelStripKernels {
       if constexpr (!at_once) take_together(strip, rows, j, row, row.margin, sum);
       if constexpr (keeps) {
         const D share = strip.scale / row.all;  // a float holds it: the scale is 1, or one over a number of rows
-        Wide::store_narrower(rows.first + j, of_labelled(strip, j, share, D{}));
+        Wide::store_narrower(rows.first + j, Sum::of_labelled(strip, j, share, D{}));
         Wide::store_narrower(rows.at_label + j, -row.others * share);
-        Wide::store(strip.loss + j, row.irregular());
+        if (strip.tells_irregular()) Wide::store(strip.loss + j, row.irregular());
       }
     } else {
       const D loss = loss_of(strip, rows, j, row, sum) + row.irregular();
       Wide::store(strip.loss + j, loss);
-      sum.total += of_labelled(strip, j, loss, D{});
+      sum.total += Sum::of_labelled(strip, j, loss, D{});
     }
   }
 
   [[gnu::always_inline]] static void take_together(const LabelStrip& strip, const Rows& rows, int j, const Facts& row,
                                                    D margin, Sum& sum) {
-    sum.total += of_labelled(strip, j, margin, D{});
-    multiply(strip, j, Wide::load(rows.below + j), row.top, sum);
+    sum.add(strip, j, margin, Wide::load(rows.below + j), row.top);
   }
 
   /// Or 0 where that is a matter of the sum.
@@ -505,7 +438,8 @@ struct LabelStripKernels {
       if constexpr (as == LabelsAs::carefully) outcome.focus(row.margin, row.own, row.others, strip.shape.gamma);
       if constexpr (keeps) {
         const D share = strip.scale / row.all;
-        put_factor<float, bytes>(of_labelled(strip, j, outcome.factor() * share, D{}), rows.first + j, rows.second + j);
+        put_factor<float, bytes>(Sum::of_labelled(strip, j, outcome.factor() * share, D{}), rows.first + j,
+                                 rows.second + j);
         Wide::store_narrower(rows.at_label + j, outcome.at_label(row.own, row.others) * share);
       }
       return outcome.loss;
@@ -518,7 +452,7 @@ struct LabelStripKernels {
     const double kept = 1 - strip.shape.smoothing;
     const D even = strip.shape.smoothing / Wide::load_wider(rows.unmasked + j);
     if constexpr (keeps) {
-      const D scale = of_labelled(strip, j, row.weight * strip.scale, D{});
+      const D scale = Sum::of_labelled(strip, j, row.weight * strip.scale, D{});
       const D share = scale / row.all;
       const D b = row.own == 0.0 ? Wide::set(kept) : even + kept;
       const D at_maximum = (strip.shape.smoothing - even) * row.own - b * row.others;  // a p - b without a difference
@@ -538,11 +472,12 @@ struct LabelStripKernels {
     const Reg second = as == LabelsAs::summed ? L::set(float(K::unlift)) : L::load(rows.second + j);
     const Reg at_label = L::load(rows.at_label + j);
     const Reg even = as == LabelsAs::smoothed ? L::load(rows.even + j) : Reg{};
+    const Reg nothing = nothing_of(first);
     float* to = strip.kept + j;
     for (int k = 0; k < strip.classes; ++k, to += strip.kept_stride) {
       const Reg e = L::load(to);
       Reg slope = times(e, first, second);
-      if constexpr (as == LabelsAs::smoothed) slope = masks && e == 0.0f ? Reg{} : slope - even;
+      if constexpr (as == LabelsAs::smoothed) slope = masks && e == 0.0f ? nothing : slope - even;
       L::store(to, label == std::uint32_t(k) ? at_label : slope);
     }
   }

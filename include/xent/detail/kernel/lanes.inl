@@ -18,6 +18,14 @@ inline void hide([[maybe_unused]] Reg& x) {
 #endif
 }
 
+/// 0, or NaN where x is not finite.
+template <class Reg>
+[[gnu::always_inline]] inline Reg nothing_of(Reg x) {
+  Reg same = x;
+  hide(same);
+  return same - x;
+}
+
 /// Asks for what stands `ahead` scalars after p, wherever that is: into the second cache, or the nearest.
 /// Inlined, for g++ takes calls for useless that do nothing else.
 enum class Cache { second = 2, nearest = 3 };
@@ -62,6 +70,18 @@ template <int bytes>
   }
 #endif
   return __builtin_convertvector(x, typename VectorOf<double, bytes>::type);
+}
+
+template <class Half, int... i>
+auto joined(Half low, Half high, std::integer_sequence<int, i...>) {
+  return __builtin_shufflevector(low, high, i...);
+}
+/// Two registers of doubles as one of floats.
+template <int bytes, class Wide>
+[[gnu::always_inline]] inline typename VectorOf<float, bytes>::type narrowed(Wide low, Wide high) {
+  using Half = typename VectorOf<float, bytes / 2>::type;
+  return joined(__builtin_convertvector(low, Half), __builtin_convertvector(high, Half),
+                std::make_integer_sequence<int, bytes / 4>());
 }
 
 /// A register of numbers.
@@ -321,7 +341,7 @@ struct RowExp {
   static bool moves(Reg max) { return !L::all_within(max, K::reach); }
 
   /// 0, or NaN where the maximum is not finite.
-  Reg nothing() const { return lowest - lowest; }
+  Reg nothing() const { return nothing_of(lowest); }
 
   [[gnu::always_inline]] Reg operator()(Reg z) const { return of_moved(z - moved); }
 
