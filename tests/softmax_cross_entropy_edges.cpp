@@ -54,13 +54,6 @@ struct Edges {
   }
 };
 
-template <class Scalar>
-Rows<Scalar> one_hot_rows(Labels const& labels, Index cols) {
-  Rows<Scalar> result = Rows<Scalar>::Zero(labels.size(), cols);
-  for (Index i = 0; i < labels.size(); ++i) result(i, labels(i)) = 1;
-  return result;
-}
-
 }  // namespace
 
 TEMPLATE_LIST_TEST_CASE("the table of edges, with labels", "[edges]", Reals32And64) {

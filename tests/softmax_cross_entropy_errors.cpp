@@ -15,7 +15,7 @@
 #include <string>
 
 using namespace support;
-using Options = xent::SoftmaxCrossEntropyOptions<float>;
+using FloatOptions = xent::SoftmaxCrossEntropyOptions<float>;
 
 namespace {
 
@@ -30,7 +30,7 @@ struct Batch {
 
 /// Loss and loss with gradient refuse alike, and a gradient of another size is neither resized nor written.
 template <class Exception, class Target>
-void check_refused(Eigen::ArrayXXf const& logits, Target const& target, Options const& options,
+void check_refused(Eigen::ArrayXXf const& logits, Target const& target, FloatOptions const& options,
                    std::initializer_list<char const*> words) {
   CHECK(refuses<Exception>([&] { xent::softmax_cross_entropy(logits, target, options); }, words));
   CHECK(refuses<Exception>([&] { xent::softmax_cross_entropy(logits, target, options); },

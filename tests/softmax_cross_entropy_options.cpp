@@ -40,19 +40,19 @@ void check_options(Logits const& logits, Labels const& labels, Setup<Scalar> con
 }
 
 template <class Scalar>
-void check_both_orders(Rows<Scalar> const& logits, Labels const& labels, Setup<Scalar> const& setup) {
+void check_options_in_both_orders(Rows<Scalar> const& logits, Labels const& labels, Setup<Scalar> const& setup) {
   check_options(logits, labels, setup);
   check_options(Cols<Scalar>(logits), labels, setup);
 }
 
 template <class Scalar>
-struct Batch {
+struct RandomBatch {
   Rows<Scalar> logits;
   Labels labels;
 };
 
 template <class Scalar>
-Batch<Scalar> batch(Random& random, Index rows, Index cols, double scale = 3) {
+RandomBatch<Scalar> batch(Random& random, Index rows, Index cols, double scale = 3) {
   return {normal_rows<Scalar>(random, rows, cols, scale), random_labels(random, rows, cols)};
 }
 
@@ -84,7 +84,7 @@ TEMPLATE_LIST_TEST_CASE("any mixture of options follows the formula", "[options]
     INFO(rows << " x " << cols << ", ignoring " << setup.ignore_index.value_or(-1000) << ", smoothing "
               << setup.label_smoothing << ", z-loss " << setup.z_loss << ", " << setup.class_weights.size()
               << " class weights, " << setup.sample_weights.size() << " sample weights");
-    check_both_orders(logits, labels, setup);
+    check_options_in_both_orders(logits, labels, setup);
   }
 }
 
@@ -95,7 +95,7 @@ TEMPLATE_LIST_TEST_CASE("smoothing from none to all of the target", "[options]",
       auto const [logits, labels] = batch<TestType>(random, 5, cols);
       Setup<TestType> setup;
       setup.label_smoothing = smoothing;
-      check_both_orders(logits, labels, setup);
+      check_options_in_both_orders(logits, labels, setup);
     }
 }
 
@@ -108,7 +108,7 @@ TEMPLATE_LIST_TEST_CASE("ignored rows add nothing to smoothed losses", "[options
     Setup<TestType> setup;
     setup.ignore_index = -1;
     setup.label_smoothing = TestType(0.25);
-    check_both_orders(logits, labels, setup);
+    check_options_in_both_orders(logits, labels, setup);
   }
 }
 
@@ -135,7 +135,7 @@ TEMPLATE_LIST_TEST_CASE("smoothing gives nothing to masked classes", "[options]"
     Setup<TestType> setup;
     setup.label_smoothing = static_cast<TestType>(smoothing);
     if (weighted) setup.class_weights = positive_weights<TestType>(random, cols);
-    check_both_orders(logits, labels, setup);
+    check_options_in_both_orders(logits, labels, setup);
     auto const [loss, gradient] = xent::softmax_cross_entropy_with_gradient(logits, labels, setup.softmax());
     CHECK(std::isfinite(loss));
     for (Index i = 0; i < 6; ++i)
@@ -152,7 +152,7 @@ TEMPLATE_LIST_TEST_CASE("smoothed labels of logits further apart than any number
     logits.col(1).setConstant(-far);
     Setup<TestType> setup;
     setup.label_smoothing = TestType(0.25);
-    check_both_orders(logits, Labels(Labels::Zero(3)), setup);
+    check_options_in_both_orders(logits, Labels(Labels::Zero(3)), setup);
   }
 }
 
@@ -184,7 +184,7 @@ TEMPLATE_LIST_TEST_CASE("ignored rows are never read: NaN and infinity in them c
     labels(0) = labels(5) = labels(9) = -100;
     setup.sample_weights(2) = setup.sample_weights(10) = 0;
     setup.sample_weights(7) = -TestType(0);
-    check_both_orders(logits, labels, setup);
+    check_options_in_both_orders(logits, labels, setup);
     Rows<TestType> poisoned = logits;
     poisoned.row(0).setConstant(nan<TestType>());
     poisoned.row(5).setConstant(infinity<TestType>());
@@ -254,7 +254,7 @@ TEMPLATE_LIST_TEST_CASE("an ignored label may be outside the classes, whatever t
   Setup<TestType> setup;
   setup.ignore_index = 255;
   setup.class_weights = positive_weights<TestType>(random, 4);
-  check_both_orders(logits, labels, setup);
+  check_options_in_both_orders(logits, labels, setup);
 }
 
 TEMPLATE_LIST_TEST_CASE("sample weights are repetitions of rows", "[options]", Reals32And64) {
@@ -330,7 +330,7 @@ TEMPLATE_LIST_TEST_CASE("negative sample weights turn loss and gradient around",
   setup.sample_weights = positive_weights<TestType>(random, 8);
   setup.sample_weights(1) = TestType(-0.75);
   setup.sample_weights(6) = TestType(-3);
-  check_both_orders(logits, labels, setup);
+  check_options_in_both_orders(logits, labels, setup);
 }
 
 TEMPLATE_LIST_TEST_CASE("a class weight of 0 silences its rows even at an infinite loss", "[options]", Reals32And64) {
@@ -341,7 +341,7 @@ TEMPLATE_LIST_TEST_CASE("a class weight of 0 silences its rows even at an infini
   setup.class_weights = positive_weights<TestType>(random, 5);
   setup.class_weights(1) = 0;
   logits(1, 1) = -infinity<TestType>();
-  check_both_orders(logits, labels, setup);
+  check_options_in_both_orders(logits, labels, setup);
   CHECK(std::isfinite(xent::softmax_cross_entropy(logits, labels, setup.softmax())));
 }
 
@@ -352,10 +352,10 @@ TEMPLATE_LIST_TEST_CASE("z-loss adds the square of logsumexp", "[options]", Real
       auto const [logits, labels] = batch<TestType>(random, 6, 9, scale);
       Setup<TestType> setup;
       setup.z_loss = z;
-      check_both_orders(logits, labels, setup);
+      check_options_in_both_orders(logits, labels, setup);
       setup.label_smoothing = TestType(0.1);
       setup.class_weights = positive_weights<TestType>(random, 9);
-      check_both_orders(logits, labels, setup);
+      check_options_in_both_orders(logits, labels, setup);
     }
 }
 

@@ -38,16 +38,9 @@ void check_targets(Logits const& logits, Logits const& targets, Setup<Scalar> co
 }
 
 template <class Scalar>
-void check_both_orders(Rows<Scalar> const& logits, Rows<Scalar> const& targets, Setup<Scalar> const& setup) {
+void check_targets_in_both_orders(Rows<Scalar> const& logits, Rows<Scalar> const& targets, Setup<Scalar> const& setup) {
   check_targets(logits, targets, setup);
   check_targets(Cols<Scalar>(logits), Cols<Scalar>(targets), setup);
-}
-
-template <class Scalar>
-Rows<Scalar> one_hot_rows(Labels const& labels, Index cols) {
-  Rows<Scalar> result = Rows<Scalar>::Zero(labels.size(), cols);
-  for (Index i = 0; i < labels.size(); ++i) result(i, labels(i)) = 1;
-  return result;
 }
 
 }  // namespace
@@ -58,8 +51,8 @@ TEMPLATE_LIST_TEST_CASE("loss and gradient against targets are within 4 ulp", "[
     for (double scale : {1e-3, 1.0, 30.0, 1e4}) {
       INFO(cols << " classes, logits of size " << scale);
       Index const rows = random.integer(1, 6);
-      check_both_orders(normal_rows<TestType>(random, rows, cols, scale),
-                        distributions<TestType>(random, rows, cols, 2, 0.3), Setup<TestType>{});
+      check_targets_in_both_orders(normal_rows<TestType>(random, rows, cols, scale),
+                                   distributions<TestType>(random, rows, cols, 2, 0.3), Setup<TestType>{});
     }
 }
 
@@ -73,10 +66,10 @@ TEMPLATE_LIST_TEST_CASE("targets of strips that do not fit the nearest cache, an
     Rows<TestType> targets = distributions<TestType>(random, rows, cols);
     targets = (logits == -infinity<TestType>()).select(Rows<TestType>::Zero(rows, cols), targets);
     Setup<TestType> setup;
-    check_both_orders(logits, targets, setup);
+    check_targets_in_both_orders(logits, targets, setup);
     setup.label_smoothing = TestType(0.2);
     setup.class_weights = positive_weights<TestType>(random, cols);
-    check_both_orders(logits, targets, setup);
+    check_targets_in_both_orders(logits, targets, setup);
   }
 }
 
@@ -89,7 +82,7 @@ TEMPLATE_LIST_TEST_CASE("margins beyond the largest number still give a finite l
     Rows<TestType> logits = integer_rows<TestType>(random, 3, cols, -1, 1) * (big * TestType(0.9));
     logits.col(0).setConstant(big);
     Rows<TestType> targets = distributions<TestType>(random, 3, cols, 2, 0.3) / TestType(16);
-    check_both_orders(logits, targets, Setup<TestType>{});
+    check_targets_in_both_orders(logits, targets, Setup<TestType>{});
     Labels const labels = Labels::Zero(3);
     Setup<TestType> setup;
     setup.label_smoothing = TestType(0.01);
@@ -129,9 +122,9 @@ TEMPLATE_LIST_TEST_CASE("the mean of losses beyond the largest number is finite,
 TEMPLATE_LIST_TEST_CASE("targets need not sum to 1, nor be positive", "[targets]", Reals32And64) {
   Random random;
   Rows<TestType> const logits = normal_rows<TestType>(random, 6, 9, 2);
-  check_both_orders<TestType>(logits, uniform_rows<TestType>(random, 6, 9, 0, 3), {});
-  check_both_orders<TestType>(logits, uniform_rows<TestType>(random, 6, 9, -1, 1), {});
-  check_both_orders<TestType>(logits, Rows<TestType>::Zero(6, 9), {});
+  check_targets_in_both_orders<TestType>(logits, uniform_rows<TestType>(random, 6, 9, 0, 3), {});
+  check_targets_in_both_orders<TestType>(logits, uniform_rows<TestType>(random, 6, 9, -1, 1), {});
+  check_targets_in_both_orders<TestType>(logits, Rows<TestType>::Zero(6, 9), {});
 }
 
 TEMPLATE_LIST_TEST_CASE("targets take all options", "[targets]", Reals32And64) {
@@ -144,7 +137,8 @@ TEMPLATE_LIST_TEST_CASE("targets take all options", "[targets]", Reals32And64) {
     setup.sample_weights(2) = TestType(-0.5);
     setup.sample_weights(3) = 0;
     setup.z_loss = TestType(1e-3);
-    check_both_orders(normal_rows<TestType>(random, 7, cols, 3), distributions<TestType>(random, 7, cols), setup);
+    check_targets_in_both_orders(normal_rows<TestType>(random, 7, cols, 3), distributions<TestType>(random, 7, cols),
+                                 setup);
   }
 }
 
@@ -159,7 +153,7 @@ TEMPLATE_LIST_TEST_CASE("a row of weight 0 is never read, neither its logits nor
     Setup<TestType> setup;
     setup.sample_weights = positive_weights<TestType>(random, 5);
     setup.sample_weights(2) = 0;
-    check_both_orders(logits, targets, setup);
+    check_targets_in_both_orders(logits, targets, setup);
     auto const found = xent::softmax_cross_entropy_with_gradient(logits, targets, setup.softmax());
     CHECK(all_are(found.gradient.row(2), 0));
     CHECK(found.gradient.allFinite());
@@ -178,7 +172,7 @@ TEMPLATE_LIST_TEST_CASE("one-hot targets are labels", "[targets]", Reals32And64)
       // Each has its own arithmetic and its own 4 ulp; the exact results, in the line below, are the same.
       CHECK(close(by_target.loss, by_label.loss, 4));
       CHECK(close(by_target.gradient, by_label.gradient, 4));
-      check_both_orders<TestType>(logits, targets, {});
+      check_targets_in_both_orders<TestType>(logits, targets, {});
     }
 }
 
@@ -187,7 +181,7 @@ TEMPLATE_LIST_TEST_CASE("a confident one-hot row keeps the digits of its loss an
   for (double margin : {10.0, 20.0, 60.0}) {
     Rows<TestType> logits = Rows<TestType>::Zero(2, 4);
     logits.col(2).setConstant(static_cast<TestType>(margin));
-    check_both_orders<TestType>(logits, one_hot_rows<TestType>(Labels::Constant(2, 2), 4), {});
+    check_targets_in_both_orders<TestType>(logits, one_hot_rows<TestType>(Labels::Constant(2, 2), 4), {});
   }
 }
 

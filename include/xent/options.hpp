@@ -25,11 +25,9 @@ class WeightVector {
 
   template <RealVector Vector>
   WeightVector(const Vector& weights) : values_(weights.size()) {  // implicit: `.class_weights = w`
-    if constexpr (int(Vector::ColsAtCompileTime) == 1) {
-      values_.matrix() = weights.derived().template cast<Scalar>().matrix();
-    } else {
-      values_.matrix() = weights.derived().template cast<Scalar>().transpose().matrix();
-    }
+    // One by one: of Eigen's assignments g++ 12 warns wherever it looks closely, that they may free twice, or read too far.
+    const auto& given = weights.derived().eval();
+    for (Eigen::Index i = 0; i < given.size(); ++i) values_[i] = static_cast<Scalar>(given[i]);
   }
 
   bool empty() const { return values_.size() == 0; }

@@ -73,6 +73,13 @@ Vector<Scalar> positive_weights(Random& random, Index size) {
 Labels random_labels(Random& random, Index rows, Index classes);
 
 template <class Scalar>
+Rows<Scalar> one_hot_rows(Labels const& labels, Index cols) {
+  Rows<Scalar> result = Rows<Scalar>::Zero(labels.size(), cols);
+  for (Index i = 0; i < labels.size(); ++i) result(i, labels(i)) = 1;
+  return result;
+}
+
+template <class Scalar>
 constexpr Scalar infinity() {
   return std::numeric_limits<Scalar>::infinity();
 }

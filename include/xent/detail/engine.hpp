@@ -172,7 +172,7 @@ class Absences {
 };
 
 /// As Absences::finish, for a work whose sum and gradient leave absent rows out, and whose gradient is NaN where a row is not
-/// regular: in that of absent ones NaN is replaced here.
+/// regular: in absent ones that is mended here.
 template <bool sample, class Work, class Gradient, class V, class Take>
 void finish_itself(Work& work, Gradient& gradient, Index first, int rows, const int* label, bool complete,
                    const V* loss, const Take& take) {

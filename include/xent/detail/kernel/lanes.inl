@@ -23,7 +23,9 @@ template <class Reg>
 [[gnu::always_inline]] inline Reg nothing_of(Reg x) {
   Reg same = x;
   hide(same);
-  return same - x;
+  Reg nothing = same - x;
+  hide(nothing);
+  return nothing;
 }
 
 /// Asks for what stands `ahead` scalars after p, wherever that is: into the second cache, or the nearest.
