@@ -13,6 +13,7 @@
 #include <algorithm>  // std::min
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <tuple>
 #include <type_traits>
 
@@ -81,6 +82,18 @@ TEMPLATE_LIST_TEST_CASE("a confident and right prediction keeps all digits of it
       check_both_orders(logits, labels, Setup<TestType>{});
       CHECK((xent::softmax_cross_entropy<Reduction::none>(logits, labels) > 0).all());
     }
+}
+
+TEMPLATE_LIST_TEST_CASE("terms below the smallest normal number keep the digits of a sum above it",
+                        "[softmax_cross_entropy]", Reals32And64) {
+  Random random;
+  for (Index cols : {11, 101, 1001}) {
+    INFO(cols << " classes");
+    double const each = std::log(static_cast<double>(std::numeric_limits<TestType>::min()) / static_cast<double>(cols));
+    Rows<TestType> logits = uniform_rows<TestType>(random, 5, cols, each + 0.2, each + 0.6);
+    logits.col(0).setZero();
+    check_both_orders(logits, Labels(Labels::Zero(5)), Setup<TestType>{});
+  }
 }
 
 TEMPLATE_LIST_TEST_CASE("a common offset that the logits can hold exactly changes nothing", "[softmax_cross_entropy]",

@@ -122,12 +122,12 @@ struct Parts {
 };
 
 /// exp(a - b) for a <= b. The difference of two wide numbers loses up to half an ulp of its own size, which the exponential
-/// turns into hundreds of ulp.
+/// turns into hundreds of ulp. Or exp(a - b + lift), for a sum that is exact.
 template <class W>
-Parts<W> exp_difference(const W& a, const W& b) {
+Parts<W> exp_difference(const W& a, const W& b, const W& lift = W(0)) {
   using std::exp;
   const W difference = a - b;
-  const W value = exp(difference);
+  const W value = exp(W(difference + lift));
   if constexpr (has_exact_errors<W>) {
     if (value == W(0)) return {W(0), W(0)};  // the difference may be -inf, whose error is not a number
   }
