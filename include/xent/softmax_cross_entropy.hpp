@@ -67,14 +67,14 @@ auto softmax_terms(const Target& target, const Options& options) {
 }
 
 template <class Scalar>
-constexpr bool labels_alone_tell(const NoOptions<Scalar>&) {
+constexpr bool shows_bad_labels(const NoOptions<Scalar>&) {
   return true;
 }
 
-/// Whether a loss is nothing without the logit of its label, and the labels' kernels know all that is asked for: not of
-/// smoothed ones z_loss.
+/// Whether a label outside the classes shows in the loss: not where a weight or smoothing may leave its logit out, nor of
+/// smoothed labels with z_loss, which other kernels take.
 template <class Scalar>
-bool labels_alone_tell(const SoftmaxCrossEntropyOptions<Scalar>& options) {
+bool shows_bad_labels(const SoftmaxCrossEntropyOptions<Scalar>& options) {
   const bool smoothed = options.label_smoothing != Scalar(0);
   return options.class_weights.empty() && options.sample_weights.empty() && options.label_smoothing != Scalar(1) &&
          !(smoothed && options.z_loss != Scalar(0));
@@ -101,7 +101,7 @@ auto softmax_cross_entropy(const char* function, const Logits& logits, const Tar
   const auto check_each_label = [&] {
     if constexpr (LabelsFor<Target, Logits>) check_labels(function, target, classes, options.ignore_index);
   };
-  const bool later = labels_alone_tell(options) && notices_labels<R, Logits, Target, Gradient>(classes);
+  const bool later = shows_bad_labels(options) && notices_labels<R, Logits, Target, Gradient>(classes);
   if (!later) check_each_label();
   prepare_gradient(function, gradient, logits);
   const auto loss = value_of_softmax_losses<R, V>(logits, softmax_terms<V, Logits>(target, options), options, gradient);

@@ -412,8 +412,8 @@ auto softmax_losses(const Logits& logits, const Terms& terms, const Rule& rule, 
   return SoftmaxLosses<R, W, Logits, Terms, Rule, Gradient>(logits, terms, rule, gradient).value();
 }
 
-/// Whether the value of losses without weights is NaN if a label is outside the classes, so that labels need not be looked at before: 10^6 x 2
-/// takes 1.13 times as long where they are.
+/// Whether the value of losses without weights is NaN if a label is outside the classes, so that labels need not be looked at
+/// before: 10^6 x 2 takes 1.13 times as long where they are.
 template <Reduction R, class Logits, class Labels, class Gradient>
 bool notices_labels([[maybe_unused]] Index classes) {
   if constexpr (R != Reduction::none && has_kernels<Logits> && !is_sample<Logits> &&

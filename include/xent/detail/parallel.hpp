@@ -25,7 +25,7 @@ struct Chunks {
   Eigen::Index count = 0;
 };
 
-/// Chunks of [0, count), multiples of `grain`, for work on so many coefficients in all.
+/// Chunks of [0, count), multiples of `grain` or all of it, for work on so many coefficients in all.
 inline Chunks chunks_of(Eigen::Index count, Eigen::Index coefficients, Eigen::Index grain) {
   if (coefficients <= least_chunk) return {count, std::min(count, Eigen::Index{1})};
   const Eigen::Index even = (count + max_chunks - 1) / max_chunks;

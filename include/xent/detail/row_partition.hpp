@@ -156,7 +156,7 @@ class RowPartition {
   void find_faint_tail(const Row<Scalar>& z) {
     using V = Wide<W>;
     constexpr W lift =
-        W(std::numeric_limits<W>::max_exponent / 2);  // at least half of such a difference, at most twice
+        W(std::numeric_limits<W>::max_exponent / 2);  // half to twice such a difference: that sum is exact
     const V tail = tail_of(z, lift).template wide<V>() * std::exp(V(-lift));
     tail_ = Sum<W>(W(tail));
     tail_.add_low(W(tail - V(tail_.high())));

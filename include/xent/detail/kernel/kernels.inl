@@ -4,7 +4,7 @@
 #include <xent/detail/kernel/lanes.inl>  // the ground of the others
 
 #include <xent/detail/kernel/elements.inl>
-#include <xent/detail/kernel/labelled.inl>
+#include <xent/detail/kernel/label_steps.inl>
 #include <xent/detail/kernel/labels.inl>
 #include <xent/detail/kernel/pairs.inl>
 #include <xent/detail/kernel/rows.inl>
@@ -16,7 +16,7 @@
 #include <xent/detail/kernel/pair_outcomes.inl>  // on pairs.inl
 #include <xent/detail/kernel/reread.inl>         // on strips.inl
 #include <xent/detail/kernel/tiles.inl>          // on small_tiles.inl
-#include <xent/detail/kernel/two_classes.inl>    // on labelled.inl
+#include <xent/detail/kernel/two_classes.inl>    // on label_steps.inl
 
 #include <xent/detail/kernel/dense_sums.inl>    // on dense_cells.inl
 #include <xent/detail/kernel/label_strips.inl>  // on strips.inl and two_classes.inl

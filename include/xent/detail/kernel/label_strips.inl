@@ -406,7 +406,7 @@ struct LabelStripKernels {
   [[gnu::always_inline]] static void finish(const LabelStrip& strip, Rows& rows, int j, Sum& sum) {
     const Facts row(strip, rows, j);
     if constexpr (as == LabelsAs::summed) {
-      if constexpr (!at_once) take_together(strip, rows, j, row, row.margin, sum);
+      if constexpr (!at_once) sum.add(strip, j, row.margin, Wide::load(rows.below + j), row.top);
       if constexpr (keeps) {
         const D share = strip.scale / row.all;  // a float holds it: the scale is 1, or one over a number of rows
         Wide::store_narrower(rows.first + j, Sum::of_labelled(strip, j, share, D{}));
@@ -420,17 +420,12 @@ struct LabelStripKernels {
     }
   }
 
-  [[gnu::always_inline]] static void take_together(const LabelStrip& strip, const Rows& rows, int j, const Facts& row,
-                                                   D margin, Sum& sum) {
-    sum.add(strip, j, margin, Wide::load(rows.below + j), row.top);
-  }
-
   /// Or 0 where that is a matter of the sum.
   [[gnu::always_inline]] static D loss_of(const LabelStrip& strip, Rows& rows, int j, const Facts& row, Sum& sum) {
     if constexpr (as == LabelsAs::smoothed) {
       const D margins = smooth(strip, rows, row, j);
       if (!strip.summed) return row.weight == 0.0 ? D{} : row.weight * (margins + row.log_sum());
-      take_together(strip, rows, j, row, margins, sum);
+      sum.add(strip, j, margins, Wide::load(rows.below + j), row.top);
       return D{};
     } else {
       LabelledRows<bytes> outcome(Wide::load_wider(rows.max + j), row.margin, row.log_sum(), row.weight, strip.shape,
@@ -472,7 +467,7 @@ struct LabelStripKernels {
     const Reg second = as == LabelsAs::summed ? L::set(float(K::unlift)) : L::load(rows.second + j);
     const Reg at_label = L::load(rows.at_label + j);
     const Reg even = as == LabelsAs::smoothed ? L::load(rows.even + j) : Reg{};
-    const Reg nothing = nothing_of(first);
+    const Reg nothing = masks ? nothing_of(first) : Reg{};
     float* to = strip.kept + j;
     for (int k = 0; k < strip.classes; ++k, to += strip.kept_stride) {
       const Reg e = L::load(to);

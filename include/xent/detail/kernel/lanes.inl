@@ -74,11 +74,11 @@ template <int bytes>
   return __builtin_convertvector(x, typename VectorOf<double, bytes>::type);
 }
 
+/// Two registers as one, and two of doubles as one of floats.
 template <class Half, int... i>
 auto joined(Half low, Half high, std::integer_sequence<int, i...>) {
   return __builtin_shufflevector(low, high, i...);
 }
-/// Two registers of doubles as one of floats.
 template <int bytes, class Wide>
 [[gnu::always_inline]] inline typename VectorOf<float, bytes>::type narrowed(Wide low, Wide high) {
   using Half = typename VectorOf<float, bytes / 2>::type;

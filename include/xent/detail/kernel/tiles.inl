@@ -94,8 +94,8 @@ struct TileKernels {
     if constexpr (n == 1) {
       return Lanes<T, 16>::load(p);
     } else {
-      return join(collect<n / 2>(p, step), collect<n / 2>(p + n / 2 * step, step),
-                  std::make_integer_sequence<int, n * block>());
+      return joined(collect<n / 2>(p, step), collect<n / 2>(p + n / 2 * step, step),
+                    std::make_integer_sequence<int, n * block>());
     }
   }
 
@@ -118,7 +118,7 @@ struct TileKernels {
   template <int j = 0>
   [[gnu::always_inline]] static void collect_pairs(Reg* x, const T* z, std::ptrdiff_t row_stride) {
     if constexpr (j < block) {
-      x[j] = join(HalfLanes::load(z + j * row_stride), HalfLanes::load(z + (j + block) * row_stride), Lane());
+      x[j] = joined(HalfLanes::load(z + j * row_stride), HalfLanes::load(z + (j + block) * row_stride), Lane());
       collect_pairs<j + 1>(x, z, row_stride);
     }
   }
@@ -188,11 +188,6 @@ struct TileKernels {
       if (j < classes) L::store(strip + j * stride, x[j]);
       store_all<j + 1>(x, classes, strip, stride);
     }
-  }
-
-  template <class X, int... i>
-  static auto join(X low, X high, std::integer_sequence<int, i...>) {
-    return __builtin_shufflevector(low, high, i...);
   }
 
   template <int from, class X, int... i>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// xent/detail/kernel/labelled.inl - what all kernels of strips with labels do, once for each instruction set.
+// xent/detail/kernel/label_steps.inl - steps that the kernels of strips with labels share, once for each instruction set.
 
 /// A sum of losses, in each lane. Where such without weights are only wanted together, it is that of their margins and the logarithm
 /// of the product of their all / top: 10^6 x 2 takes 1.2 times as long with a logarithm for each. The product is carried less 1, as
