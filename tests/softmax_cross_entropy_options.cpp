@@ -144,6 +144,26 @@ TEMPLATE_LIST_TEST_CASE("smoothing gives nothing to masked classes", "[options]"
   }
 }
 
+TEMPLATE_LIST_TEST_CASE("a NaN makes all of its row's smoothed gradient NaN, masked classes too, and no other's",
+                        "[options][edges]", Reals32And64) {
+  Random random;
+  for (Index cols : {3, 11, 64, 300}) {
+    auto [logits, labels] = batch<TestType>(random, 37, cols);
+    for (Index i : {4, 20, 36}) logits(i, 1) = -infinity<TestType>();
+    logits(4, 0) = logits(36, 2) = nan<TestType>();
+    labels.setZero();
+    xent::SoftmaxCrossEntropyOptions<TestType> const options{.label_smoothing = TestType(0.1)};
+    auto const by_rows = xent::softmax_cross_entropy_with_gradient(logits, labels, options);
+    auto const by_columns = xent::softmax_cross_entropy_with_gradient(Cols<TestType>(logits), labels, options);
+    CHECK(std::isnan(by_rows.loss));
+    for (Index i = 0; i < 37; ++i) {
+      bool const spoilt = i == 4 || i == 36;
+      CHECK((spoilt ? by_rows.gradient.row(i).isNaN().all() : by_rows.gradient.row(i).allFinite()));
+      CHECK((spoilt ? by_columns.gradient.row(i).isNaN().all() : by_columns.gradient.row(i).allFinite()));
+    }
+  }
+}
+
 TEMPLATE_LIST_TEST_CASE("smoothed labels of logits further apart than any number", "[options][edges]", Reals32And64) {
   TestType const far = TestType(0.75) * std::numeric_limits<TestType>::max();
   for (Index cols : {2, 3, 40, 300}) {
