@@ -91,11 +91,11 @@ struct DenseCells<T, bytes, false> {
   using Row = DenseCells<T, bytes, true>;
   static constexpr int span = 16;
   static constexpr int short_span = 4;  // where nothing is carried from one to the next
-  using Copy = StripCopy<T, bytes, span>;
+  using Copy = StripCopy<T, bytes>;
 
   /// Room for rows that do not fill a register.
   struct Copies {
-    T z[Copy::copy_size], t[Copy::copy_size], kept[Copy::copy_size];
+    T z[Copy::size_of(span)], t[Copy::size_of(span)], kept[Copy::size_of(span)];
   };
 
   DensePlace<const T> logits, targets, weights;

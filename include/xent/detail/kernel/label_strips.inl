@@ -225,8 +225,8 @@ struct LabelStripKernels {
 
   /// The same of columns, which end there.
   static void take_copy(const LabelStrip& strip, int rows, Sum& sum) {
-    using Copy = StripCopy<float, bytes, most_strip_classes>;
-    float z[Copy::copy_size];
+    using Copy = StripCopy<float, bytes>;
+    float z[Copy::size_of(most_strip_classes)];
     int label[std::size_t(L::count)];
     double weight[std::size_t(L::count)] = {};
     double z_weight[std::size_t(L::count)] = {};

@@ -77,11 +77,11 @@ int span_of(std::ptrdiff_t stride, std::ptrdiff_t classes) {
   return stride * classes <= near_size ? int(classes) : ExpConstants<T>::tree;
 }
 
-/// The last rows, which do not fill a register, are worked on in a copy of so many classes.
-template <class T, int bytes, int most_classes = ExpConstants<T>::tree>
+/// The last rows, which do not fill a register, are worked on in a copy of a few classes.
+template <class T, int bytes>
 struct StripCopy {
   static constexpr int count = bytes / int(sizeof(T));
-  static constexpr std::size_t copy_size = std::size_t(most_classes) * std::size_t(count);
+  static constexpr std::size_t size_of(int classes) { return std::size_t(classes) * std::size_t(count); }
 
   [[gnu::noinline]] static void read(const T* z, std::ptrdiff_t stride, int classes, int rows, T* copy) {
     for (std::ptrdiff_t i = 0; i < classes * count; ++i) {
@@ -162,7 +162,7 @@ struct StripKernels {
       for (; row + L::count <= rows; row += L::count) update_maximum(first + row, stride, block, max + row);
       for (int j = 0; row < rows && j < block; j += K::tree) {
         const int some = block - j < K::tree ? block - j : K::tree;
-        T copy[Copy::copy_size];
+        T copy[Copy::size_of(K::tree)];
         Copy::read(first + j * stride + row, stride, some, rows - row, copy);
         update_maximum(copy, L::count, some, max + row);
       }
@@ -261,7 +261,7 @@ struct StripSums {
       }
       for (int j = 0; row < rows && j < block; j += K::tree) {
         const int some = block - j < K::tree ? block - j : K::tree;
-        T copy[Copy::copy_size];
+        T copy[Copy::size_of(K::tree)];
         Copy::read(first + j * stride + row, stride, some, rows - row, copy);
         add(copy, L::count, some, strip, row, copy, L::count, keeps);
         if (keeps) Copy::write(copy, some, rows - row, out + j * home_stride + row, home_stride);
