@@ -46,9 +46,10 @@ void map_elements(const T& in, Out& out, typename Table::Map Table::*kernel, con
       const ElementReader<T, T> reader(in);
       const ElementWriter<Out, T> writer(out);
       for_parts<threads_allowed<T>>(in.size(), chunks_of(in), in.size(), [&](Index begin, Index end) {
-        KernelScalar<T> copy[block_size];
-        for (Index at = begin; at < end; at += block_size) {
-          const int size = int(std::min(end - at, Index(block_size)));
+        constexpr int step = block_size<KernelScalar<T>>;
+        KernelScalar<T> copy[block_size<KernelScalar<T>>];
+        for (Index at = begin; at < end; at += step) {
+          const int size = int(std::min(end - at, Index(step)));
           (kernels<Table>().*kernel)(reader.block(at, size, copy), size, writer.block(at, copy));
           writer.done(at, size, copy);
         }
@@ -103,7 +104,7 @@ class BinaryBlocks {
     Factors factors{{rule_.pos_weights(), across, length},
                     {rule_.class_weights(), across, length},
                     {rule_.sample_weights.values(), rule_.sample_weights.by_element() ? across : down, length}};
-    const Index step = block_length(length);
+    const Index step = block_length<T>(length);
     Sum<V> total;
     for (Index at = begin; at < end; at += step) {
       total.add(block(at, int(std::min(end - at, step)), divisor, factors));
@@ -119,13 +120,13 @@ class BinaryBlocks {
   };
 
   V block(Index at, int size, const V& divisor, Factors& factors) const {
-    T z_copy[block_size];
-    T t_copy[block_size];
-    T slope_copy[block_size];
-    T loss_copy[block_size];
-    T pos[block_size];
-    T neg[block_size];
-    T both[block_size];
+    T z_copy[block_size<T>];
+    T t_copy[block_size<T>];
+    T slope_copy[block_size<T>];
+    T loss_copy[block_size<T>];
+    T pos[block_size<T>];
+    T neg[block_size<T>];
+    T both[block_size<T>];
     const T* z = z_.block(at, size, z_copy);
     const T* t = t_.block(at, size, t_copy);
     BinaryTerms<T> terms{.smoothing = static_cast<T>(rule_.smoothing()), .divisor = static_cast<T>(divisor)};
@@ -146,7 +147,8 @@ class BinaryBlocks {
     T* const slope = gradient_.block(at, slope_copy);
     T* const wanted = losses_.block(at, loss_copy);
     T* const loss = std::is_same_v<T, double> && wanted == nullptr ? loss_copy : wanted;
-    const double sum = kernels<BinaryTable<T>>().binary(z, t, size, terms, slope, loss);
+    const double sum =
+        kernels<BinaryTable<T, !std::is_same_v<Gradient, NoGradient>>>().binary(z, t, size, terms, slope, loss);
     gradient_.done(at, size, slope_copy);
     losses_.done(at, size, loss_copy);
     return std::is_same_v<T, float> || is_finite(sum) ? V(sum) : sum_of<V>(loss, size);  // which may be finite in V

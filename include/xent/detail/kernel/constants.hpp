@@ -75,8 +75,10 @@ struct ExpTable<float, 8> {
   static constexpr float polynomial[3] = {0.041668825f, 0.166679621f, 0.5f};               // relative error 2.3e-10
   static constexpr float of_differences[3] = {0.0416417599f, 0.166721031f, 0.500000204f};  // 5.5e-9
   static constexpr float careful_of_differences[4] = {0.00833228916f, 0.0416810620f, 0.166666683f, 0.5f};  // 2.5e-10
-  alignas(64) static constexpr std::uint32_t powers[8] = {0x3f800000, 0x3f7b95c2, 0x3f7837f0, 0x3f75fed7,
-                                                          0x3f7504f3, 0x3f75672a, 0x3f7744fd, 0x3f7ac0c7};
+  // Twice, for a register of 64 bytes.
+  alignas(64) static constexpr std::uint32_t powers[16] = {
+      0x3f800000, 0x3f7b95c2, 0x3f7837f0, 0x3f75fed7, 0x3f7504f3, 0x3f75672a, 0x3f7744fd, 0x3f7ac0c7,
+      0x3f800000, 0x3f7b95c2, 0x3f7837f0, 0x3f75fed7, 0x3f7504f3, 0x3f75672a, 0x3f7744fd, 0x3f7ac0c7};
   alignas(64) static constexpr float lost[8] = {0.0f,           -1.19921575e-8f, 3.19341815e-8f,  -3.09907193e-8f,
                                                 1.71142709e-8f, 5.23333421e-9f,  -1.47196051e-8f, -6.12825968e-9f};
 };

@@ -369,7 +369,7 @@ struct MapTable {
   Map log_sigmoid;
   Map softplus;
 };
-template <class T>
+template <class T, bool slopes>
 struct BinaryTable {
   double (*binary)(const T* z, const T* t, int size, const BinaryTerms<T>& terms, T* slope, T* loss);
 };

@@ -8,6 +8,8 @@ struct ElementKernels {
   using Reg = typename L::Reg;
 
   enum class Function { sigmoid, log_sigmoid, softplus };
+  /// What the sides of an element weigh: what their targets say, smoothed or not, or whatever the terms say.
+  enum class Sides { plain, smoothed, any };
 
   /// out = f(x); out may be x.
   template <Function f>
@@ -22,11 +24,16 @@ struct ElementKernels {
   }
 
   /// The binary cross-entropy, see BinaryLoss, of logits z and targets t on the terms given. The losses are written to `loss`
-  /// and their derivatives by the divisor to `slope`, where these are not null. Returns the sum of the losses, which of
+  /// if that is not null, and their derivatives by the divisor to `slope`, if it `slopes`. Returns the sum of the losses, which of
   /// doubles is not finite where that would be more than the largest of them.
+  template <bool slopes>
   static double binary(const T* z, const T* t, int size, const BinaryTerms<T>& terms, T* slope, T* loss) {
+    using Elements = ElementsWith<Sides::any>;
     if constexpr (sizeof(T) == sizeof(float)) {
-      if (terms.pos == nullptr && loss == nullptr) return plain_sum(z, t, size, terms, slope);
+      if (terms.pos == nullptr && loss == nullptr) {
+        return terms.smoothing == T(0) ? plain_sum<Sides::plain, slopes>(z, t, size, terms, slope)
+                                       : plain_sum<Sides::smoothed, slopes>(z, t, size, terms, slope);
+      }
     }
     Total<T, bytes> total;  // each by itself: a few losses may be more than the largest float
     int i = 0;
@@ -34,7 +41,7 @@ struct ElementKernels {
       const Elements of(z + i, t + i, i, terms);
       const Reg value = of.loss();
       if (loss != nullptr) L::store(loss + i, value);
-      if (slope != nullptr) L::store(slope + i, of.slope(terms.divisor));
+      if constexpr (slopes) L::store(slope + i, of.slope(terms.divisor));
       total.add(value);
     }
     if (i < size) {
@@ -42,7 +49,7 @@ struct ElementKernels {
       const Elements of(rest.z, rest.t, i, terms);
       const Reg value = of.loss();
       if (loss != nullptr) rest.put(value, loss + i);
-      if (slope != nullptr) rest.put(of.slope(terms.divisor), slope + i);
+      if constexpr (slopes) rest.put(of.slope(terms.divisor), slope + i);
       total.add(L::from(size - i) ? Reg{} : value);
     }
     return Lanes<double, bytes>::sum(total.sum + total.other);
@@ -51,12 +58,24 @@ struct ElementKernels {
  private:
   /// e = exp(-x) for x >= 0; 0 where that is not a normal number, elsewhere unit + unit rest.
   struct ExpOfMinus {
+    static constexpr bool by_table = sizeof(T) == sizeof(float) && has_table<T, bytes>;
+    // With one of 16 numbers a gradient is up to 3.9 ulp off, with this 3.1.
+    using Table = ExpTable<float, 8>;
+
     Reg unit, rest, e;
 
     [[gnu::always_inline]] explicit ExpOfMinus(Reg x) {
       typename L::Bits bits;
-      rest = L::exp_rest(L::reduced(-x, L::rounded(-x, L::set(K::to_exponent), bits)));
-      unit = reinterpret_cast<Reg>(bits << K::mantissa_bits);
+      if constexpr (by_table) {
+        const Reg r = L::reduced(-x, L::rounded(-x, L::set(Table::to_steps), bits));
+        typename L::Bits powers;
+        __builtin_memcpy(&powers, Table::powers, sizeof(powers));
+        unit = reinterpret_cast<Reg>(looked_up(powers, bits) + (bits << Table::step_bits));
+        rest = r * r * L::polynomial(Table::polynomial, r) + r;
+      } else {
+        rest = L::exp_rest(L::reduced(-x, L::rounded(-x, L::set(K::to_exponent), bits)));
+        unit = reinterpret_cast<Reg>(bits << K::mantissa_bits);
+      }
       e = x > K::fading ? Reg{} : rest * unit + unit;
     }
 
@@ -88,14 +107,15 @@ struct ElementKernels {
   }
 
   /// A register of elements. `opposing` is the weight of the side that the logit speaks against.
-  struct Elements {
+  template <Sides sides>
+  struct ElementsWith {
     Reg z, opposing, agreeing, both, magnitude;
     ExpOfMinus exp;
 
-    [[gnu::always_inline]] Elements(const T* logit, const T* target, int i, const BinaryTerms<T>& terms)
+    [[gnu::always_inline]] ElementsWith(const T* logit, const T* target, int i, const BinaryTerms<T>& terms)
         : z(L::load(logit)), magnitude(L::magnitude(z)), exp(magnitude) {
       Reg pos, neg;
-      if (terms.pos != nullptr) {
+      if (sides == Sides::any && terms.pos != nullptr) {
         pos = L::load(terms.pos + i);
         neg = L::load(terms.neg + i);
         both = L::load(terms.both + i);
@@ -103,7 +123,7 @@ struct ElementKernels {
         const Reg t = L::load(target);
         pos = t;
         neg = T(1) - t;
-        if (terms.smoothing != T(0)) {
+        if (sides == Sides::smoothed || (sides == Sides::any && terms.smoothing != T(0))) {
           pos += (T(0.5) - t) * terms.smoothing;
           neg += (t - T(0.5)) * terms.smoothing;
         }
@@ -168,8 +188,9 @@ struct ElementKernels {
       far.add(part.far);
     }
     double value() const {
-      const auto logarithms = ForFloat<bytes>::log1p(low) + ForFloat<bytes>::log1p(high);
-      return Wide::sum(logarithms + (far.sum + far.other) * double(span));
+      typename Wide::Reg product = low;
+      multiply(product, high);
+      return Wide::sum(ForFloat<bytes>::log1p(product) + (far.sum + far.other) * double(span));
     }
 
    private:
@@ -179,35 +200,42 @@ struct ElementKernels {
     }
   };
 
-  template <int n>
+  /// So many elements ahead they are asked for: 10^7 take 1.07 times as long without, with gradient 1.13.
+  static constexpr int ahead = 4096;
+
+  template <int n, Sides sides, bool slopes>
   [[gnu::always_inline]] static typename PlainSum::Part plain_part(const T* z, const T* t, const BinaryTerms<T>& terms,
                                                                    T* slope) {
     if constexpr (n == 1) {
-      const Elements of(z, t, 0, terms);
-      if (slope != nullptr) L::store(slope, of.slope(terms.divisor));
+      prefetch<Cache::second>(z, ahead);
+      prefetch<Cache::second>(t, ahead);
+      if constexpr (slopes) prefetch<Cache::second, true>(slope, ahead);
+      const ElementsWith<sides> of(z, t, 0, terms);
+      if constexpr (slopes) L::store(slope, of.slope(terms.divisor));
       return {of.exp.e, of.far(PlainSum::scale)};
     } else {
       constexpr int half = n / 2 * L::count;
-      const auto a = plain_part<n / 2>(z, t, terms, slope);
-      const auto b = plain_part<n / 2>(z + half, t + half, terms, slope == nullptr ? nullptr : slope + half);
+      const auto a = plain_part<n / 2, sides, slopes>(z, t, terms, slope);
+      const auto b = plain_part<n / 2, sides, slopes>(z + half, t + half, terms, slopes ? slope + half : nullptr);
       return {a.product * b.product + (a.product + b.product), a.far + b.far};
     }
   }
 
+  template <Sides sides, bool slopes>
   static double plain_sum(const T* z, const T* t, int size, const BinaryTerms<T>& terms, T* slope) {
     constexpr int step = PlainSum::span * L::count;
     PlainSum sum;
     int i = 0;
     for (; i + step <= size; i += step) {
-      sum.add(plain_part<PlainSum::span>(z + i, t + i, terms, slope == nullptr ? nullptr : slope + i));
+      sum.add(plain_part<PlainSum::span, sides, slopes>(z + i, t + i, terms, slopes ? slope + i : nullptr));
     }
     for (; i + L::count <= size; i += L::count) {
-      sum.add(plain_part<1>(z + i, t + i, terms, slope == nullptr ? nullptr : slope + i));
+      sum.add(plain_part<1, sides, slopes>(z + i, t + i, terms, slopes ? slope + i : nullptr));
     }
     if (i < size) {
       const Rest rest(z + i, t + i, size - i);
-      const Elements of(rest.z, rest.t, i, terms);
-      if (slope != nullptr) rest.put(of.slope(terms.divisor), slope + i);
+      const ElementsWith<sides> of(rest.z, rest.t, i, terms);
+      if constexpr (slopes) rest.put(of.slope(terms.divisor), slope + i);
       const auto hidden = L::from(size - i);
       sum.add({hidden ? Reg{} : of.exp.e, hidden ? Reg{} : of.far(PlainSum::scale)});
     }

@@ -173,9 +173,9 @@ struct TableOf<MapTable<T>, bytes> {
                                      &K::template map<F::softplus>};
 };
 
-template <class T, int bytes>
-struct TableOf<BinaryTable<T>, bytes> {
-  static constexpr BinaryTable<T> value{&ElementKernels<T, bytes>::binary};
+template <class T, bool slopes, int bytes>
+struct TableOf<BinaryTable<T, slopes>, bytes> {
+  static constexpr BinaryTable<T, slopes> value{&ElementKernels<T, bytes>::template binary<slopes>};
 };
 
 template <int bytes>
