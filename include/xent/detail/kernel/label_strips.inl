@@ -32,8 +32,8 @@ struct LabelPass {
   Reg shrunk_max, margin, unmasked;
   Total<float, bytes> below, margins;
 
-  [[gnu::always_inline]] LabelPass(const LabelStrip& strip, int row, Reg max, bool moves)
-      : exp(max, moves),
+  [[gnu::always_inline]] LabelPass(const LabelStrip& strip, int row, Reg max)
+      : exp(max),
         z(strip.z + row),
         kept(strip.kept + row),
         stride(strip.stride),
@@ -186,6 +186,10 @@ struct LabelStripKernels {
   // Whether losses are summed beside their exponentials, where there are registers for both: with SSE2 60000 x 10 takes 1.04 times
   // as long so, 10^6 x 2 1.12 times.
   static constexpr bool at_once = as == LabelsAs::summed && Pass::Exp::of_maximum;
+  // Smoothed, a logit of -inf matters. With a table 60000 x 10 with gradient takes 1.05 times as long if that is looked for where
+  // all logits are near 0.
+  static constexpr bool masks = as == LabelsAs::smoothed;
+  static constexpr bool looks = masks && Pass::Exp::of_maximum;
   using Two = TwoClasses<bytes, keeps>;
   // Then of the loss alone nothing is put down, and there is no need to stop: 256 x 2 takes 1.05 times as long in shorter pieces.
   static constexpr bool ends_at_once = at_once && !keeps;
@@ -260,34 +264,33 @@ struct LabelStripKernels {
     }
     const LabelStrip strip = all;
     Rows own;
-    const int near = reduce_while<Pass::Exp::of_maximum>(as == LabelsAs::smoothed ? all : strip, own, 0, rows, sum);
-    if (near < rows) reduce_rest(all, own, near, rows, sum);
+    constexpr bool always = masks && !looks;
+    const int near = reduce_while<always>(masks ? all : strip, own, 0, rows, sum);
+    if constexpr (looks) {
+      if (near < rows) reduce_masked(all, own, near, rows, sum);
+    }
     if constexpr (!ends_at_once) finish_all(strip, own, rows, sum);
     int j = 0;
-    if constexpr (as == LabelsAs::smoothed && Pass::Exp::of_maximum) {
+    if constexpr (looks) {
       for (; keeps && j < near; j += L::count) scale<false>(strip, own, j);
     }
-    for (; keeps && j < rows; j += L::count) scale<as == LabelsAs::smoothed>(strip, own, j);
+    for (; keeps && j < rows; j += L::count) scale<masks>(strip, own, j);
     if constexpr (may_multiply && !Sum::holds_a_strip) sum.take_logarithm();
   }
 
-  /// All from the first on that has logits to be moved.
-  [[gnu::noinline]] static void reduce_rest(const LabelStrip& strip, Rows& own, int from, int rows, Sum& sum) {
-    reduce_while<false>(strip, own, from, rows, sum);
+  /// All from the first on that may have masked classes.
+  [[gnu::noinline]] static void reduce_masked(const LabelStrip& strip, Rows& own, int from, int rows, Sum& sum) {
+    reduce_while<true>(strip, own, from, rows, sum);
   }
 
-  /// Returns where it has ended: where logits must be moved, or may be -inf and that matters, or nowhere. Where they need not
-  /// be moved that is not done: 60000 x 10 takes 1.07 times as long if they are moved by 0. And among logits that are all near 0
-  /// nothing is -inf: smoothed, with gradient, it takes 1.05 times as long to look for it.
-  template <bool stays>
+  /// Returns where it has ended: where a logit may be -inf and that matters, if it does not count on that, or nowhere.
+  template <bool masked>
   [[gnu::always_inline]] static int reduce_while(const LabelStrip& strip, Rows& own, int j, int rows, Sum& sums) {
     Sum sum = sums;
     for (; j < rows; j += L::count) {
-      const Reg max = extreme<true>(strip, j);
-      const bool moves = Pass::Exp::moves(max);
-      if (stays && (moves || !near(strip, j))) break;
+      if (looks && !masked && !near(strip, j)) break;
       ask<bytes, keeps>(strip, j);
-      reduce<!stays && as == LabelsAs::smoothed>(strip, own, j, max, !stays && moves, at_once ? sum : sums);
+      reduce<masked>(strip, own, j, at_once ? sum : sums);
     }
     if constexpr (at_once) sums = sum;
     return j;
@@ -299,9 +302,10 @@ struct LabelStripKernels {
     sums = sum;
   }
 
-  template <bool masks>
-  [[gnu::always_inline]] static void reduce(const LabelStrip& strip, Rows& rows, int j, Reg max, bool moves, Sum& sum) {
-    PassOf<masks> pass(strip, j, max, moves);
+  template <bool masked>
+  [[gnu::always_inline]] static void reduce(const LabelStrip& strip, Rows& rows, int j, Sum& sum) {
+    const Reg max = extreme<true>(strip, j);
+    PassOf<masked> pass(strip, j, max);
     pass.add(strip.classes - 1);
     if (strip.max != nullptr) L::store(strip.max + j, max);
     if constexpr (!at_once) {
@@ -352,10 +356,9 @@ struct LabelStripKernels {
     return a < b ? a : b;
   }
 
-  /// Whether, where -inf matters, no logit is that, given that the largest are near 0.
+  /// Whether no logit is -inf, for the smallest are near 0.
   [[gnu::always_inline]] static bool near(const LabelStrip& strip, int j) {
-    if constexpr (as != LabelsAs::smoothed) return true;
-    return !Pass::Exp::moves(extreme<false>(strip, j));
+    return L::all_within(extreme<false>(strip, j), K::reach);
   }
 
   /// What the sums say of as many rows as a register has doubles.
