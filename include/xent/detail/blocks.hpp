@@ -31,7 +31,7 @@ void for_coefficients(Index rows, Index classes, Index begin, Index end, const B
 template <class T>
 inline constexpr bool by_rows = is_sample<T> || row_major<T>;
 
-/// Of half a page: with 512 floats a binary loss takes 1.1 times as long.
+/// A page of them: with 512 floats a binary loss takes 1.1 times as long.
 template <class T>
 inline constexpr int block_size = 4096 / int(sizeof(T));
 /// No register holds more.

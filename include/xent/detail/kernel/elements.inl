@@ -188,7 +188,7 @@ struct ElementKernels {
       far.add(part.far);
     }
     double value() const {
-      typename Wide::Reg product = low;
+      typename Wide::Reg product = low;  // of no more than 512 factors, each at most 2, in a lane
       multiply(product, high);
       return Wide::sum(ForFloat<bytes>::log1p(product) + (far.sum + far.other) * double(span));
     }
