@@ -78,6 +78,30 @@ TEMPLATE_LIST_TEST_CASE("the maximum may rise along the classes, by little and b
     }
 }
 
+TEMPLATE_LIST_TEST_CASE("the largest logit of a very wide row may come late, and again and again", "[wide]",
+                        Reals32And64) {
+  Random random;
+  constexpr TestType infinity = std::numeric_limits<TestType>::infinity();
+  for (Index cols : {4096, 4173}) {
+    Rows<TestType> logits = normal_rows<TestType>(random, 8, cols, 2);
+    logits(0, cols - 1) = 30;
+    logits(1, 4000) = 60;
+    for (Index k : {70, 74, 78, 102, 4090})
+      logits(2, k) = 28;  // of equal ones one is left out, wherever registers have them
+    for (Index k = 0; k < cols; ++k) {
+      logits(3, k) += TestType(17 * (k / 1024));       // a few steps
+      logits(4, k) += TestType(18 * (k / 128) - 200);  // one for each few registers, beyond what is near 0
+      logits(5, k) += TestType(k < 2000 ? 240 : 270);  // from there to what is not
+      logits(6, k) -= TestType(3000 - k / 40);         // far below
+    }
+    logits.row(7).head(3001).setConstant(-infinity);
+    Labels labels = random_labels(random, 8, cols);
+    labels(0) = labels(7) = cols - 1;
+    INFO(cols << " classes");
+    check_both_orders(logits, labels);
+  }
+}
+
 TEMPLATE_LIST_TEST_CASE("a NaN early among masked classes is not lost when the maximum rises", "[wide]", Reals32And64) {
   constexpr TestType infinity = std::numeric_limits<TestType>::infinity();
   Cols<TestType> logits = Cols<TestType>::Constant(5, 400, -infinity);
@@ -94,7 +118,7 @@ TEMPLATE_LIST_TEST_CASE("a NaN early among masked classes is not lost when the m
 TEMPLATE_LIST_TEST_CASE("wide rows have the same losses side by side, alone, and beside a gradient", "[wide]",
                         Reals32And64) {
   Random random;
-  for (Index cols : {257, 300, 650}) {
+  for (Index cols : {257, 300, 650, 4100}) {
     Rows<TestType> logits = normal_rows<TestType>(random, 21, cols, 3);
     logits(3, 17) = nan<TestType>();
     logits(6, cols - 1) = infinity<TestType>();

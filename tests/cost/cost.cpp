@@ -105,6 +105,7 @@ struct Run {
   /// The logits that a repetition takes, 0 if there is no such case.
   Index operator()(std::string_view logits) const {
     if (logits == "rows") return cross_entropy(some_logits<Rows<float>>(64, 1000));
+    if (logits == "running") return cross_entropy(some_logits<Rows<float>>(16, 5000));
     if (logits == "tiles") return cross_entropy(some_logits<Rows<float>>(4096, 10));
     if (logits == "columns") return cross_entropy(some_logits<Columns>(1024, 100));
     if (logits == "wide") return cross_entropy(some_logits<Columns>(256, 1000));

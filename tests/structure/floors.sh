@@ -3,7 +3,7 @@
 # floors stand.
 set -euo pipefail
 floors=(
-  "version concepts reduction detail/parallel detail/kernel/constants detail/kernel/lanes.inl detail/kernel/dense_cells.inl detail/kernel/dense_sums.inl detail/kernel/dense.inl detail/kernel/elements.inl detail/kernel/labels.inl detail/kernel/label_steps.inl detail/kernel/label_strips.inl detail/kernel/pairs.inl detail/kernel/pair_outcomes.inl detail/kernel/reread.inl detail/kernel/rows.inl detail/kernel/small_tiles.inl detail/kernel/strips.inl detail/kernel/tiles.inl detail/kernel/two_classes.inl detail/kernel/weights.inl"
+  "version concepts reduction detail/parallel detail/kernel/constants detail/kernel/lanes.inl detail/kernel/dense_cells.inl detail/kernel/dense_sums.inl detail/kernel/dense.inl detail/kernel/elements.inl detail/kernel/labels.inl detail/kernel/label_steps.inl detail/kernel/label_strips.inl detail/kernel/pairs.inl detail/kernel/pair_outcomes.inl detail/kernel/reread.inl detail/kernel/rows.inl detail/kernel/running_rows.inl detail/kernel/small_tiles.inl detail/kernel/strips.inl detail/kernel/tiles.inl detail/kernel/two_classes.inl detail/kernel/weights.inl"
   "options detail/scalar detail/kernel/kernels.inl"
   "detail/access detail/accumulate detail/logistic detail/kernel/dispatch"
   "detail/check detail/reduce detail/row_partition"

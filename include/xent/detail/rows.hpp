@@ -28,15 +28,12 @@ class RowWork {
   static constexpr std::size_t capacity = wide_capacity;
 
   RowWork(const Logits& logits, const Rows<Logits>& source, Out& out)
-      : sum_(kernels<RowSumTable<T, Exps::careful, what>>().sum),
-        source_(source),
-        out_(out),
-        classes_(class_count(logits)) {
+      : source_(source), out_(out), classes_(class_count(logits)) {
+    if constexpr (may_run) running_sum_ = kernels<RunningRowTable<keeps>>().sum;
     if constexpr (may_reread) {
       const auto& table = kernels<RowRereadTable<T>>();
-      rereads_ = table.sum != nullptr && classes_ >= least_classes_past_caches && exceeds_caches<T>(logits) &&
-                 home(0) != row(0);
-      if (rereads_) sum_ = table.sum;
+      rereads_ = table.sum != nullptr && runs() && exceeds_caches<T>(logits) && home(0) != row(0);
+      if (rereads_) running_sum_ = table.sum;
     }
   }
 
@@ -106,24 +103,29 @@ class RowWork {
   static constexpr bool keeps = what != Kept::nothing;
   static constexpr bool packs = !RowsInPlace<Logits, T>;
   static constexpr bool direct = packs || SameRows<Logits, Out>;  // what is kept has a place
-  // Not in double, whose exponentials cost more: 256 x 50257 takes 1.1 times as long so, 64 x 128256 1.25 times.
-  static constexpr bool may_reread =
-      std::is_same_v<T, float> && what == Kept::exponentials && !Exps::careful && !packs && direct;
+  // Whether wide rows are read once. Not in double, whose exponentials would lose digits on their way to another anchor.
+  static constexpr bool may_run =
+      std::is_same_v<T, float> && what != Kept::margins && !Exps::careful && (!keeps || direct);
+  static constexpr bool may_reread = may_run && keeps && !packs;
   using Reduced = ReducedRows<Logits, Exps, capacity>;
-  bool keeps_now() const { return keeps && !rereads_; }
+  bool runs() const { return may_run && classes_ >= least_running_classes; }
   Index row_bytes() const { return classes_ * Index(sizeof(T)); }
   bool is_short() const { return row_bytes() <= (keeps ? 4096 : 8192); }
   // Beside writing that is worth it for short rows only: 16384 x 1000 in place takes 1.2 times as long without, 700 x 8000 with
   // gradient 1.1 times with it.
-  bool reads_ahead() const { return keeps_now() ? row_bytes() <= 8192 : !keeps || is_near(); }
+  bool reads_ahead() const { return !keeps || row_bytes() <= 8192; }
   // Beside the next row a longer one would not stay in the second cache until it is written: 64 x 128256 in place takes 1.1 times
   // as long with that.
   bool is_near() const { return row_bytes() <= 3 << 17; }
   // Short rows would wait for the maximum that the one before finds: 4096 x 1000 takes 1.09 times as long, 16000 x 300 1.3 times.
   int rows_ahead() const { return is_short() ? 2 : 1; }
 
-  /// Of the rows with a finite maximum. And the logits of the labels, if there are any.
+  /// And the logits of the labels, if there are any.
   void find_sums(const int* label) {
+    if constexpr (may_run) {
+      if (runs()) return find_running_sums(label);
+    }
+    const auto sum = kernels<RowSumTable<T, Exps::careful, what>>().sum;
     for (int j = 0; j < rows_; ++j) {
       find_maxima(j, rows_ahead());
       const RowTop<T> top = top_[0];
@@ -132,12 +134,19 @@ class RowWork {
       if (is_finite(top.max)) {
         // The maximum of a row after it is found at the same time.
         const bool more = reads_ahead() && j + rows_ahead() < left_;
-        sum_(row(j), classes_, top, keeps_now() ? home(j) : nullptr, row(more ? j + rows_ahead() : j), top_[known_],
-             label == nullptr ? no_label : label[j], reduced_.strip, j);
+        sum(row(j), classes_, top, keeps ? home(j) : nullptr, row(more ? j + rows_ahead() : j), top_[known_],
+            label == nullptr ? no_label : label[j], reduced_.strip, j);
         if (more) ++known_;
       } else {
         leave_out(j, top.max);
       }
+    }
+  }
+
+  void find_running_sums(const int* label) {
+    for (int j = 0; j < rows_; ++j) {
+      anchor_[j] = running_sum_(row(j), classes_, keeps && !rereads_ ? home(j) : nullptr,
+                                label == nullptr ? no_label : label[j], reduced_.strip, j);
     }
   }
 
@@ -183,7 +192,7 @@ class RowWork {
   /// Before a row is written, while what that takes is still being worked out: 16384 x 1000 with gradient takes 1.06 times as
   /// long without.
   void find_next_maximum() {
-    if (keeps && is_near()) find_maxima(rows_, 1);
+    if (keeps && !runs() && is_near()) find_maxima(rows_, 1);
   }
 
   /// Makes the kept exponentials, or those taken again, multiples of the probabilities.
@@ -192,7 +201,7 @@ class RowWork {
     for (int j = 0; j < rows_; ++j) {
       if constexpr (may_reread) {
         if (rereads_) {
-          kernels<RowRereadTable<T>>().multiples(row(j), classes_, reduced_.strip.max[j], reduced_.outcomes.first[j],
+          kernels<RowRereadTable<T>>().multiples(row(j), classes_, anchor_[j], reduced_.outcomes.first[j],
                                                  reduced_.outcomes.second[j], home(j));
           continue;
         }
@@ -214,7 +223,6 @@ class RowWork {
     for (Index k = 0; k < classes_; ++k) out[k] = narrow<typename Out::Scalar>(f(double(z[k])));
   }
 
-  decltype(RowSumTable<T, Exps::careful, what>::sum) sum_;
   const Rows<Logits>& source_;
   Out& out_;
   Index classes_;
@@ -224,6 +232,8 @@ class RowWork {
   RowTop<T> top_[2];  // of the next rows,
   int known_ = 0;     // as many as are known
   bool rereads_ = false;
+  decltype(RunningRowTable<keeps>::sum) running_sum_ = nullptr;
+  T anchor_[capacity];  // of rows that it has summed
   Reduced reduced_;
   T scratch_[packs ? scratch_size : 1];
 };

@@ -26,9 +26,10 @@ inline constexpr Index least_row_classes = 16;
 /// Scratch of one way, in scalars: it stays within the nearest caches, and on the stack.
 inline constexpr Index scratch_size = near_size;
 /// What is larger does not stay in any cache, and is written past them: 256 x 50257 with gradient takes 1.25 times as long
-/// through them. Not so rows of less than some pages.
+/// through them. Not so rows that are not read once.
 inline constexpr Index most_cached_bytes = Index{24} << 20;
-inline constexpr Index least_classes_past_caches = 4096;
+/// Rows of so many floats are read once, see running_rows.inl: what that takes for each row is little beside it.
+inline constexpr Index least_running_classes = 4096;
 /// So much is near enough that asking for it takes longer than it saves: 60000 x 10 takes 1.1 times as long so.
 inline constexpr Index most_near_bytes = Index{8} << 20;
 /// In longer rows a float could not count the classes that share the maximum.

@@ -163,12 +163,19 @@ struct StripSumTable {
                std::ptrdiff_t kept_stride);
 };
 
-/// For rows whose exponentials are taken twice, and what is made of them is written past the caches, see reread.inl: null
-/// pointers where it is faster to keep them.
+/// For wide rows of floats that are read once, see running_rows.inl: their exponentials are kept in units of an anchor, which is
+/// returned.
+template <bool keeps>
+struct RunningRowTable {
+  float (*sum)(const float* z, std::ptrdiff_t size, float* kept, std::ptrdiff_t label,
+               Strip<float, wide_capacity>& strip, int j);
+};
+/// For such whose exponentials are taken twice, and what is made of them is written past the caches, see reread.inl: null pointers
+/// where it is faster to keep them.
 template <class T>
 struct RowRereadTable {
-  decltype(RowSumTable<T, false, Kept::nothing>::sum) sum;
-  void (*multiples)(const T* z, std::ptrdiff_t size, T max, T first, T second, T* out);
+  decltype(RunningRowTable<false>::sum) sum;
+  void (*multiples)(const T* z, std::ptrdiff_t size, T anchor, T first, T second, T* out);
 };
 
 /// For strips of floats whose exponentials are taken twice, see there, the second time for what is written.

@@ -212,7 +212,9 @@ struct ElementKernels {
       if constexpr (slopes) prefetch<Cache::second, true>(slope, ahead);
       const ElementsWith<sides> of(z, t, 0, terms);
       if constexpr (slopes) L::store(slope, of.slope(terms.divisor));
-      return {of.exp.e, of.far(PlainSum::scale)};
+      Reg e = of.exp.e;
+      in_turn(e);
+      return {e, of.far(PlainSum::scale)};
     } else {
       constexpr int half = n / 2 * L::count;
       const auto a = plain_part<n / 2, sides, slopes>(z, t, terms, slope);

@@ -15,6 +15,7 @@
 #include <xent/detail/kernel/dense_cells.inl>    // on strips.inl
 #include <xent/detail/kernel/pair_outcomes.inl>  // on pairs.inl
 #include <xent/detail/kernel/reread.inl>         // on strips.inl
+#include <xent/detail/kernel/running_rows.inl>   // on rows.inl
 #include <xent/detail/kernel/tiles.inl>          // on small_tiles.inl
 #include <xent/detail/kernel/two_classes.inl>    // on label_steps.inl
 
@@ -109,6 +110,11 @@ struct TableOf<StripSumTable<T, careful>, bytes> {
   static constexpr StripSumTable<T, careful> value{&StripSums<T, bytes, careful>::sums};
 };
 
+template <bool keeps, int bytes>
+struct TableOf<RunningRowTable<keeps>, bytes> {
+  static constexpr RunningRowTable<keeps> value{&RunningRow<bytes, keeps>::sum};
+};
+
 template <class T, int bytes>
 struct TableOf<RowRereadTable<T>, bytes> {
   static constexpr RowRereadTable<T> value{};
@@ -116,7 +122,7 @@ struct TableOf<RowRereadTable<T>, bytes> {
 /// Only with AVX-512 exponentials are cheap enough: with AVX2 256 x 50257 takes 1.4 times as long so.
 template <class T>
 struct TableOf<RowRereadTable<T>, 64> {
-  static constexpr RowRereadTable<T> value{&RowSums<T, 64, false, Kept::nothing>::sum, &RowMultiples<T, 64>::multiples};
+  static constexpr RowRereadTable<T> value{&RunningRow<64, false>::sum, &RowMultiples<T, 64>::multiples};
 };
 
 template <bool careful, int bytes>

@@ -37,6 +37,17 @@ template <Cache cache, bool to_write = false, class T>
   __builtin_prefetch(reinterpret_cast<const void*>(address), int(to_write), int(cache));
 }
 
+/// Holds what is asked for next back until x is there. Compilers would gather all requests of a block at its beginning, where they
+/// fill the queues at once and then leave them empty.
+template <class Reg>
+[[gnu::always_inline]] inline void in_turn(Reg& x) {
+#ifdef __x86_64__
+  asm volatile("" : "+v"(x));
+#else
+  asm volatile("" : "+w"(x));
+#endif
+}
+
 /// So that other threads see what was stored past the caches when they see what is stored next.
 inline void past_caches_done() {
 #ifdef __x86_64__
@@ -312,7 +323,7 @@ struct RowExp {
   using Table = ExpTable<T, registers * L::count>;
 
   Reg moved;
-  bool any_moved;  // if not, moved is 0
+  int any_moved;  // if not, moved is 0
   Reg lowest, exponent, to_exponent;
   Reg to_steps;  // of the table
   Reg rest_of_max;
@@ -488,7 +499,7 @@ struct ForFloat {
     return r * r * L::polynomial(K::short_polynomial, r) + r + 1.0;
   }
 
-  /// exp(-x) for x >= 0; beyond 708 that of 708, which is no more than 0 to a float.
+  /// exp(-x) for x > -700; beyond 708 that of 708, which is no more than 0 to a float.
   [[gnu::always_inline]] static Reg exp_of_minus(Reg x) {
     const Reg z = L::larger(L::set(-708.0), -x);
     const Reg n = L::round(z * K::log2_e);
@@ -525,6 +536,21 @@ struct ForFloat {
   }
 };
 
+/// What sums in units of `from` are multiplied by to be in those of `to`, which are no smaller, in each lane; NaN where that is not
+/// finite.
+template <int bytes>
+[[gnu::noinline]] void put_ratio(const RowExp<float, bytes>& from, const RowExp<float, bytes>& to, double* ratio) {
+  using L = Lanes<float, bytes>;
+  using Wide = Lanes<double, bytes>;
+  alignas(64) float fall[std::size_t(L::count)], power[std::size_t(L::count)];
+  L::store(fall, (to.moved - from.moved) + to.nothing());
+  L::store(power, from.exponent - to.exponent);
+  for (int j = 0; j < L::count; j += Wide::count) {
+    const auto biased = Wide::load_wider(power + j) + ExpConstants<double>::to_exponent;
+    Wide::store(ratio + j, ForFloat<bytes>::exp_of_minus(Wide::load_wider(fall + j)) * Wide::power_of_2(biased));
+  }
+}
+
 /// What the sums say of rows with logits in T, one in each lane, see RowSum. For results in float.
 template <int bytes>
 struct RowTails {
@@ -537,7 +563,7 @@ struct RowTails {
   template <class T>
   [[gnu::always_inline]] RowTails(const T* max, const T* moved, const T* exponent, const T* equal, Reg sum) {
     const Reg x = L::reduced(L::load_wider(max) - L::load_wider(moved), L::load_wider(exponent));
-    unit = ForFloat<bytes>::exp_of_rest(-x);
+    unit = ForFloat<bytes>::exp_of_minus(x);
     Reg ties = L::load_wider(equal) - 1.0;
     hide(ties);
     tail = sum * ExpConstants<T>::unlift * unit + ties;

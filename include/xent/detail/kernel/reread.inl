@@ -145,21 +145,14 @@ struct RunningSums {
 
   /// The sums so far in units of another anchor; NaN where that is not finite.
   [[gnu::noinline]] static void raise(Strip<float>& strip, int row, float* anchor, Reg at) {
-    using W = ForFloat<bytes>;
-    const Exp from(L::load(anchor + row));
     const Exp to(at);
-    alignas(64) float power[std::size_t(L::count)];
+    alignas(64) double ratio[std::size_t(L::count)];
+    put_ratio<bytes>(Exp(L::load(anchor + row)), to, ratio);
     L::store(anchor + row, at);
-    L::store(strip.moved + row, (to.moved - from.moved) + to.nothing());
-    L::store(strip.exponent + row, to.exponent);
-    L::store(power, from.exponent - to.exponent);
-    double* const sum = strip.sum + row;
-    for (int j = 0; j < L::count; j += Wide::count) {
-      const auto biased = Wide::load_wider(power + j) + ExpConstants<double>::to_exponent;
-      const auto unit = W::exp_of_minus(Wide::load_wider(strip.moved + row + j)) * Wide::power_of_2(biased);
-      Wide::store(sum + j, Wide::load(sum + j) * unit);
-    }
     L::store(strip.moved + row, to.moved);
+    L::store(strip.exponent + row, to.exponent);
+    double* const sum = strip.sum + row;
+    for (int j = 0; j < L::count; j += Wide::count) Wide::store(sum + j, Wide::load(sum + j) * Wide::load(ratio + j));
   }
 };
 
@@ -256,8 +249,8 @@ struct RowMultiples {
   using L = Lanes<T, bytes>;
 
   /// The same of one row, always past the caches.
-  static void multiples(const T* z, std::ptrdiff_t size, T max, T first, T second, T* out) {
-    const MultipleExp<T, bytes> multiple(L::set(max), L::set(first), L::set(second));
+  static void multiples(const T* z, std::ptrdiff_t size, T anchor, T first, T second, T* out) {
+    const MultipleExp<T, bytes> multiple(L::set(anchor), L::set(first), L::set(second));
     const std::ptrdiff_t last = size - L::count;
     L::store(out, multiple(L::load(z)));
     for (std::ptrdiff_t i = L::lead_of(out); i <= last; i += L::count) {

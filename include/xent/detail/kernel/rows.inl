@@ -125,6 +125,7 @@ struct RowPass {
       lows += hidden ? Reg{} : low;
     } else {
       e = exp.of_moved(x);
+      if constexpr (what == Kept::exponentials) in_turn(e);
     }
     if constexpr (what == Kept::margins) L::store(kept, x - (maximum - exp.moved));
     if constexpr (what == Kept::exponentials) L::store(kept, careful ? e + low : e);
