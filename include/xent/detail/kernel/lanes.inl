@@ -40,10 +40,10 @@ template <Cache cache, bool to_write = false, class T>
 /// Holds what is asked for next back until x is there. Compilers would gather all requests of a block at its beginning, where they
 /// fill the queues at once and then leave them empty.
 template <class Reg>
-[[gnu::always_inline]] inline void in_turn(Reg& x) {
-#ifdef __x86_64__
+[[gnu::always_inline]] inline void in_turn([[maybe_unused]] Reg& x) {
+#if defined(__x86_64__)
   asm volatile("" : "+v"(x));
-#else
+#elif defined(__aarch64__)
   asm volatile("" : "+w"(x));
 #endif
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // xent/detail/kernel/running_rows.inl - wide float rows that are read once, once for each instruction set.
 //
-// Who looks for the maximum of a wide row first reads it again from a farther cache: 256 x 50257 takes 1.2 times as long, 64 x
-// 128256 1.5 times, with gradient 1.1 and 1.35 times. So exponentials are counted in units of an anchor, the maximum of the first
-// block of a row. If a logit rises too far above it, the maximum of all that is left becomes the anchor, once.
+// Who looks for the maximum of a wide row first reads it again from a farther cache: 256 x 50257 takes 1.2 times as long, with
+// gradient 1.1 times, 64 x 128256 1.22, and 1.37. So exponentials are counted in units of an anchor, the maximum of the first block
+// of a row, and go over to a higher one when a logit rises too far above it.
 
 /// The sum of a row, block by block. In each lane the sum of that block which has the largest logit so far is held back, so that in
 /// the end the largest of all can be left out, though nobody knew where it stands.
@@ -17,10 +17,11 @@ class RunningRow {
   using D = typename Wide::Reg;
   using Exp = RowExp<float, bytes>;
   static constexpr int block = K::tree * L::count;
-  // So far ahead is asked for what will be read and written: 256 x 50257 takes 1.1 times as long with half of it.
+  // So far ahead is asked for what will be read and written: 4000 x 6000 with gradient takes 1.09 times as long with a quarter of it.
   static constexpr std::ptrdiff_t ahead = 16384;
   // Up to so far above the anchor the sum over a block stays a float.
   static constexpr float most_above = 16.0f;
+  // Then the highest of all that is left is looked for, so that a row which rises all along is read no more than twice.
   static constexpr int most_raises = 4;
 
  public:
@@ -61,7 +62,7 @@ class RunningRow {
   RunningRow(const float* first, std::ptrdiff_t count, float* to)
       : z(first), kept(to), size(count), whole(count / block * block) {}
 
-  /// Not before they are read anyway: who waits for the end of a row from memory cannot read its beginning meanwhile.
+  /// Not before it is read anyway: who waits for the end of a row from memory cannot read its beginning meanwhile.
   [[gnu::noinline]] void fill_last() {
     for (int k = 0; k < block; k += L::count) L::store(last + k, L::set(-K::infinity));
     __builtin_memcpy(last, z + whole, std::size_t(size - whole) * sizeof(float));
@@ -87,8 +88,8 @@ class RunningRow {
     s.most = L::larger(tops, s.most);
   }
 
-  /// A logit of this block becomes the anchor, or, if that has happened before, or logits are moved, so that what was kept is rounded
-  /// once more, the largest of all that is left.
+  /// A logit of this block becomes the anchor, or the largest of all that is left: also where logits are moved, for then what was
+  /// kept is rounded once more each time.
   [[gnu::noinline]] void raise(State& s, std::ptrdiff_t i, float top) {
     const bool near = top < K::reach && !s.exp.any_moved;
     s.anchor = near && ++s.raises < most_raises ? top : largest_from(i);
