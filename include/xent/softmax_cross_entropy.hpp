@@ -130,7 +130,7 @@ auto softmax_cross_entropy(const char* function, const Logits& logits, const Tar
 ///         target, a class weight) contributes exactly 0. -inf on the label's class: +inf. A row that is all -inf or has a
 ///         +inf or a NaN: NaN. The mean over nothing: NaN.
 /// Errors: std::invalid_argument for shapes and option values, std::out_of_range for labels outside [0, C).
-/// Cost:   two passes over each row, the second mostly from the caches; an expression is never evaluated as a whole.
+/// Cost:   two passes over each row, the second mostly from the caches, or one; an expression is never evaluated as a whole.
 /// Source: Blanchard, Higham, Higham, IMA J. Numer. Anal. 41 (2021) for the shifted form; the options' formulas are those
 ///         of torch.nn.functional.cross_entropy where no logit is -inf; z_loss as in PaLM (arXiv 2204.02311, section 5).
 ///
