@@ -165,8 +165,8 @@ struct RowSums {
     T* const out = kept != nullptr ? kept : unwanted;
     const std::ptrdiff_t step = kept != nullptr ? 1 : 0;
     // Two pages on. Beside writing whole rows, as many as that: 8000 x 600 takes 1.3 times as long with the next one, 4096 x 1000
-    // 1.07 times. And what will be written to, if rows are longer than the processor sees by itself: 3000 x 4100 takes 1.25 times
-    // as long without, 4096 x 1000 1.08 times.
+    // 1.07 times. And what will be written to, if rows are longer than the processor sees by itself: 4096 x 1000 takes 1.08 times
+    // as long without.
     constexpr std::ptrdiff_t pages = 8192 / int(sizeof(T));
     const std::ptrdiff_t rows = size < pages ? pages / size * size : size;
     const bool asks = kept != nullptr && size > pages / 4;

@@ -14,7 +14,6 @@ class RunningRow {
   using Reg = typename L::Reg;
   using Bits = typename L::Bits;
   using Wide = Lanes<double, bytes>;
-  using D = typename Wide::Reg;
   using Exp = RowExp<float, bytes>;
   static constexpr int block = K::tree * L::count;
   // So far ahead is asked for what will be read and written: 4000 x 6000 with gradient takes 1.09 times as long with a quarter of it.
@@ -72,7 +71,7 @@ class RunningRow {
   const float* from(std::ptrdiff_t i) const { return i < whole ? z + i : last; }
   float* to(std::ptrdiff_t i) { return i < whole ? kept + i : last_kept; }
 
-  /// One block.
+  /// Adds a block, or what was held back for it.
   [[gnu::always_inline]] void take(State& s, std::ptrdiff_t i) {
     const Reg tops = largest(from(i));
     if (L::any_sign(reinterpret_cast<Bits>(s.limit - tops))) [[unlikely]] {
@@ -135,7 +134,6 @@ class RunningRow {
     L::store(strip.moved + j, s.exp.moved);
     L::store(strip.exponent + j, s.exp.exponent);
     Wide::store(strip.sum + j, Wide::set(all.across().sum));
-    Wide::store(strip.lost + j, D{});
   }
 
   static Reg lanes() {
