@@ -6,6 +6,7 @@
 #include "support/ulp.hpp"
 
 #include <xent/focal_loss.hpp>
+#include <xent/log_softmax.hpp>
 #include <xent/logsumexp.hpp>
 #include <xent/softmax.hpp>
 #include <xent/softmax_cross_entropy.hpp>
@@ -13,6 +14,7 @@
 #include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
@@ -155,4 +157,40 @@ TEMPLATE_LIST_TEST_CASE("wide rows have the same losses side by side, alone, and
     for (Index i : {3, 6, 7, 20}) CHECK(std::isnan(all[0](i)));
     CHECK(std::isfinite(all[0](4)));
   }
+}
+
+TEMPLATE_LIST_TEST_CASE("wide columns have the same bits many rows at a time as a few", "[wide]", Reals32And64) {
+  Random random;
+  Index const rows = 1131;
+  Cols<TestType> logits = normal_rows<TestType>(random, rows, 261, 3);
+  for (Index i : {5, 300, 777, 1030, 1130}) {
+    logits.row(i) += Vector<TestType>::LinSpaced(261, -400, 600).transpose();  // rises again and again
+    logits(i - 1, 200) = nan<TestType>();
+    logits(i - 2, 0) = infinity<TestType>();
+    logits.row(i - 3).setConstant(-infinity<TestType>());
+  }
+  Labels labels = random_labels(random, rows, 261);
+  for (Index i : {1, 290, 1025}) labels(i) = -1;
+  auto const results = [](auto const& z, Labels const& y) {
+    auto [loss, gradient] =
+        xent::softmax_cross_entropy_with_gradient<Reduction::none>(z, y, {.ignore_index = -1, .z_loss = TestType(0.1)});
+    return std::tuple(Vector<TestType>(loss), Cols<TestType>(gradient), Cols<TestType>(xent::softmax(z)),
+                      Cols<TestType>(xent::log_softmax(z)), Vector<TestType>(xent::logsumexp(z)),
+                      Vector<TestType>(xent::softmax_focal_loss<Reduction::none>(z, y, {.ignore_index = -1})));
+  };
+  auto const [loss, gradient, softmax, log_softmax, logsumexp, focal] = results(logits, labels);
+  for (Index first = 0; first < rows; first += 97) {
+    Index const some = std::min<Index>(97, rows - first);
+    auto const part = results(Cols<TestType>(logits.middleRows(first, some)), labels.segment(first, some));
+    INFO("rows from " << first);
+    CHECK(identical(std::get<0>(part), loss.segment(first, some)));
+    CHECK(identical(std::get<1>(part), gradient.middleRows(first, some)));
+    CHECK(identical(std::get<2>(part), softmax.middleRows(first, some)));
+    CHECK(identical(std::get<3>(part), log_softmax.middleRows(first, some)));
+    CHECK(identical(std::get<4>(part), logsumexp.segment(first, some)));
+    CHECK(identical(std::get<5>(part), focal.segment(first, some)));
+  }
+  CHECK(std::isfinite(loss(1130)));
+  CHECK(std::isnan(loss(1129)));
+  CHECK(loss(1025) == 0);
 }

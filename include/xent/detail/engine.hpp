@@ -326,7 +326,7 @@ class SoftmaxLosses {
     using T = typename Exps::T;
     const Way way = way_of<Logits, T>(classes_);
     constexpr bool in_place = ClassesInPlace<Logits, T>;
-    const Index grain = grain_of<in_place>(way, row_count(logits_), classes_, most_strip_rows<T>);
+    const Index grain = grain_of<in_place>(way, row_count(logits_), classes_, label_strip_rows<T>);
     return reduce(grain, [&](Index begin, Index end, const V& divisor, const auto& take) {
       with_work<kept, Exps>(
           way, logits_, rows_, gradient_,
@@ -434,7 +434,7 @@ void for_rows(const Logits& logits, Out& out, const ByRows& by_rows, const ByRow
   const Way way = way_of<Logits>(classes);
   using T = KernelScalar<Logits>;
   constexpr bool in_place = ClassesInPlace<Logits, T>;
-  const Index grain = grain_of<in_place>(way, row_count(logits), classes, most_strip_rows<T>);
+  const Index grain = grain_of<in_place>(way, row_count(logits), classes, label_strip_rows<T>);
   const Chunks chunks = chunks_of(row_count(logits), logits.size(), grain);
   for_parts<threads_allowed<Logits>>(row_count(logits), chunks, logits.size(), [&](Index begin, Index end) {
     with_work<what, Exponentials<T>>(

@@ -164,7 +164,8 @@ class RowWork {
       strip.max[j] = strip.moved[j] = max;
       strip.equal[j] = T(1);
       strip.exponent[j] = strip.logit[j] = T(0);
-      strip.sum[j] = strip.lost[j] = 0;
+      strip.sum[j] = 0;
+      if constexpr (std::is_same_v<T, double>) strip.lost[j] = 0;
     }
   }
 

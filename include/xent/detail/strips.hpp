@@ -34,7 +34,7 @@ class StripWork {
  public:
   using T = typename Exps::T;
   using V = WideOf<Logits>;
-  static constexpr std::size_t capacity = by_label ? label_strip_rows : strip_rows;
+  static constexpr std::size_t capacity = label_strip_rows<T>;
 
   StripWork(const Logits& logits, const Rows<Logits>& source, Out& out)
       : logits_(logits),
@@ -85,10 +85,10 @@ class StripWork {
     }
   }
 
-  bool regular(int j) const { return sums_itself() ? !is_nan(own_.log_sum[j]) : reduced_.regular(j); }
+  bool regular(int j) const { return sums_itself() ? !is_nan(log_sum_[j]) : reduced_.regular(j); }
 
   V logsumexp(int j) const {
-    if (regular(j)) return sums_itself() ? V(own_.max[j]) + V(own_.log_sum[j]) : reduced_.logsumexp(j);
+    if (regular(j)) return V(max_[j]) + V(log_sum_[j]);
     return RowPartition<typename Reduced::W>(Row<const T>{z_ + j, stride_, classes_}).template logsumexp<V>();
   }
 
@@ -138,16 +138,14 @@ class StripWork {
   /// out_jk = log_probability(z_jk), where nothing was kept.
   void write_log_probabilities() {
     if constexpr (direct) {
-      const T* const max = sums_itself() ? own_.max : reduced_.strip.max;
-      const double* const sums = sums_itself() ? own_.log_sum : reduced_.outcomes.log_sum;
       alignas(64) T log_sum[capacity];
-      for (int j = 0; j < rows_; ++j) log_sum[j] = static_cast<T>(sums[j]);
+      for (int j = 0; j < rows_; ++j) log_sum[j] = static_cast<T>(log_sum_[j]);
       if constexpr (packs) {
-        kernels<StripShiftTable<T>>().shift(z_, stride_, classes_, rows_, max, log_sum, scratch_, stride_);
+        kernels<StripShiftTable<T>>().shift(z_, stride_, classes_, rows_, max_, log_sum, scratch_, stride_);
         copy_out();
       } else {
         const auto out = out_row(0);
-        kernels<StripShiftTable<T>>().shift(z_, stride_, classes_, rows_, max, log_sum, out.data, out.stride);
+        kernels<StripShiftTable<T>>().shift(z_, stride_, classes_, rows_, max_, log_sum, out.data, out.stride);
       }
     } else {
       for (int j = 0; j < rows_; ++j) {
@@ -160,8 +158,9 @@ class StripWork {
  private:
   bool rereads() const { return may_reread && classes_ > most_strip_classes; }
   bool sums_itself() const { return by_label && !rereads(); }
-  // With room for none where no rows are reduced so.
-  using Reduced = ReducedRows<Logits, Exps, std::size_t(by_label && !may_reread ? 1 : strip_rows)>;
+  // Whether other kernels may find the sums; there is room for one place of theirs alone.
+  static constexpr bool reduces = !by_label || may_reread;
+  using Reduced = ReducedRows<Logits, Exps, reduces ? capacity : 1>;
 
   /// The logits of the labels.
   void pick(const int* label) {
@@ -192,8 +191,8 @@ class StripWork {
   void reduce_itself() {
     int label[capacity];
     std::fill_n(label, lanes_of(rows_), of_no_class);
-    LabelStrip strip = label_strip(label, true, own_.log_sum);
-    strip.max = own_.max;
+    LabelStrip strip = label_strip(label, true, log_sum_);
+    strip.max = max_;
     kernels<LabelStripTable<keeps ? LabelsAs::summed : LabelsAs::plain, keeps>>().losses(strip, rows_);
   }
 
@@ -308,7 +307,9 @@ class StripWork {
   T* kept_ = nullptr;
   Index kept_stride_ = 0;
   Reduced reduced_;
-  OwnSums<T, by_label ? capacity : 1> own_;  // likewise
+  OwnSums<T, reduces ? 1 : capacity> own_;
+  T* const max_ = reduces ? reduced_.strip.max : own_.max;
+  double* const log_sum_ = reduces ? reduced_.outcomes.log_sum : own_.log_sum;
   alignas(64) T scratch_[packs ? scratch_size : 1];
 };
 

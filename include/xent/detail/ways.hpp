@@ -130,23 +130,24 @@ inline int rows_in_scratch(Index classes, int most) {
   return int((lines - 1 + lines % 2) * 16);
 }
 
-/// Columns are near as they stand: strips of few classes are several others.
+/// Columns are near as they stand: strips of few classes are several others, and so are those of many, which nothing holds.
 template <bool in_place>
 int rows_in_strip(Index classes, int most) {
   if (!in_place) return rows_in_scratch(classes, most);
+  if (classes > most_strip_classes) return most;
   return int(std::clamp(near_size / classes / strip_rows, Index{1}, Index{most / strip_rows})) * strip_rows;
 }
 
 /// The losses of wide columns are summed for so many rows at a time.
 inline constexpr int rows_of_a_sum = strip_rows / 2;
 
-/// Chunks are multiples of this: whole strips. One of wide columns alone would leave all threads but one without work: so it is
-/// cut where its sums end anyway. That takes one thread longer, 256 x 50257 1.15 times.
+/// Chunks are multiples of this: whole strips. Those of wide columns would leave threads without work: so they are cut where sums end
+/// anyway. But of a few rows only for several threads, for it takes one longer, 256 x 50257 1.15 times.
 template <bool in_place>
 Index grain_of(Way way, Index rows, Index classes, int most = strip_rows) {
   if (way != Way::strips) return 1;
-  const bool alone = in_place && classes > most_strip_classes && rows <= strip_rows;
-  return alone && several_threads() ? rows_of_a_sum : rows_in_strip<in_place>(classes, most);
+  if (!in_place || classes <= most_strip_classes) return rows_in_strip<in_place>(classes, most);
+  return rows <= strip_rows && several_threads() ? rows_of_a_sum : strip_rows;
 }
 
 /// Row i in a scalar of the kernels, `stride` apart.

@@ -203,7 +203,7 @@ struct RowSums {
     L::store(strip.moved + j, pass.exp.moved);
     L::store(strip.exponent + j, pass.exp.exponent);
     Wide::store(strip.sum + j, Wide::set(total.sum));
-    Wide::store(strip.lost + j, Wide::set(total.lost));
+    if constexpr (sizeof(T) == sizeof(double)) Wide::store(strip.lost + j, Wide::set(total.lost));
   }
 };
 

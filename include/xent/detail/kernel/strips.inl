@@ -203,7 +203,7 @@ struct StripKernels {
                        bool gradient, StripOutcomes<T, most>& out) {
     for (int row = 0; row < rows; row += Wide::count) {
       D sum = Wide::load(strip.sum + row);
-      if (sizeof(T) == sizeof(double)) sum += Wide::load(strip.lost + row);
+      if constexpr (sizeof(T) == sizeof(double)) sum += Wide::load(strip.lost + row);
       const RowTails<bytes> tails(strip.max + row, strip.moved + row, strip.exponent + row, strip.equal + row, sum);
       const D tail = tails.tail;
       const D max = Wide::load_wider(strip.max + row);
