@@ -32,7 +32,7 @@ class DenseSource {
       stride_ = class_stride;
       if constexpr (ContiguousRows<T> && !is_sample<T>) {
         if (class_stride > 1) {
-          const auto ahead = ahead_of<Kernel>(x_, out, begin, rows);
+          const auto ahead = ahead_of<Kernel>(x_, out, begin, rows, most_near_bytes_of_gathering);
           return gather_rows(x_, begin, rows, scratch_, class_stride, ahead);
         }
       }

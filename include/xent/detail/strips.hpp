@@ -56,7 +56,7 @@ class StripWork {
     if constexpr (packs) {
       stride_ = kept_stride_ = most_rows();
       if constexpr (RowsInPlace<Logits, T>) {
-        ahead_ = ahead_of<T>(logits_, out_, begin, rows);
+        ahead_ = ahead_of<T>(logits_, out_, begin, rows, by_label ? most_near_bytes : most_near_bytes_of_gathering);
         gather_rows(logits_, begin, rows, scratch_, stride_, by_label ? Ahead<T>{} : ahead_);
       } else {
         for (int j = 0; j < rows; ++j) pack(source_, begin + j, scratch_ + j, stride_, classes_);

@@ -31,8 +31,11 @@ inline constexpr Index most_cached_bytes = Index{24} << 20;
 /// Rows of so many floats are read once, see running_rows.inl. Each has its end, which shows where they are near: 16 x 4096 takes
 /// 1.07 times as long so, but 1000 x 8192 0.77 times.
 inline constexpr Index least_running_classes = 4096;
-/// So much is near enough that asking for it takes longer than it saves: 60000 x 10 takes 1.1 times as long so.
-inline constexpr Index most_near_bytes = Index{8} << 20;
+/// So much is near enough that asking for it takes longer than it saves: if that is done between exponentials, only what the second
+/// cache holds, for 60000 x 10 takes 1.25 times as long without; if it is done while rows are gathered, 60000 x 10 takes 1.1 times as
+/// long where it is.
+inline constexpr Index most_near_bytes = Index{1} << 20;
+inline constexpr Index most_near_bytes_of_gathering = Index{8} << 20;
 /// In longer rows a float could not count the classes that share the maximum.
 inline constexpr Index most_kernel_classes = Index{1} << 24;
 
@@ -83,9 +86,9 @@ struct Ahead {
   const T* out = nullptr;
 };
 template <class T, class Source, class Out>
-Ahead<T> ahead_of(const Source& source, [[maybe_unused]] const Out& out, Index begin, int rows) {
+Ahead<T> ahead_of(const Source& source, [[maybe_unused]] const Out& out, Index begin, int rows, Index near_bytes) {
   constexpr bool writes = WrittenByRows<Source, Out, T>;
-  if (source.size() * Index(sizeof(T)) * (writes ? 2 : 1) <= most_near_bytes) return {};
+  if (source.size() * Index(sizeof(T)) * (writes ? 2 : 1) <= near_bytes) return {};
   const auto from = cells<false>(source);
   Ahead<T> ahead{from.row(begin).data + rows * from.row_stride, nullptr};
   if constexpr (writes) {

@@ -21,6 +21,7 @@ struct LabelPass {
   static constexpr float shrink = 1 / static_cast<float>(dense_grow<float>);
 
   Exp exp;
+  Requests<bytes, keeps> requests;
   const float* z;
   float* kept;
   std::ptrdiff_t stride, kept_stride;
@@ -34,6 +35,7 @@ struct LabelPass {
 
   [[gnu::always_inline]] LabelPass(const LabelStrip& strip, int row, Reg max)
       : exp(max),
+        requests(strip, row),
         z(strip.z + row),
         kept(strip.kept + row),
         stride(strip.stride),
@@ -52,8 +54,12 @@ struct LabelPass {
 
   /// All classes but one.
   [[gnu::always_inline]] void add(int others) {
+    requests.ask(others % span + 1);
     hold_first();
-    for (; others >= span; others -= span) below.add(take<span>());
+    for (; others >= span; others -= span) {
+      requests.ask(span);
+      below.add(take<span>());
+    }
     Reg rest = exp.nothing();
     if constexpr (careful) {
       rest += lows;
@@ -292,7 +298,6 @@ struct LabelStripKernels {
     Sum sum = sums;
     for (; j < rows; j += L::count) {
       if (looks && !masked && !near(strip, j)) break;
-      ask<bytes, keeps>(strip, j);
       reduce<masked>(strip, own, j, at_once ? sum : sums);
     }
     if constexpr (at_once) sums = sum;

@@ -209,7 +209,7 @@ struct StripMultiples {
   using Piece = Lanes<float, 16>;
 
   /// A few classes of the rows from `row` to `end`, whole registers of them.
-  static void multiply_rows(bool past, const float* z, std::ptrdiff_t stride, int classes, const float* max,
+  [[gnu::noinline]] static void multiply_rows(bool past, const float* z, std::ptrdiff_t stride, int classes, const float* max,
                             const float* first, const float* second, float* out, std::ptrdiff_t out_stride, int row,
                             int end) {
     for (; row < end; row += L::count) {

@@ -41,7 +41,7 @@ struct TwoClasses {
   };
 
   [[gnu::always_inline]] static Facts reduce(const LabelStrip& strip, int j) {
-    ask<bytes, keeps>(strip, j);
+    Requests<bytes, keeps>(strip, j).ask(2);
     Facts row;
     const Reg first = L::load(strip.z + j);
     const Reg second = L::load(strip.z + strip.stride + j);
