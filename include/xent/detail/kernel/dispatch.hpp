@@ -58,7 +58,7 @@ struct StripOutcomes {
   alignas(64) double log_sum[most];
   alignas(64) double loss[most];
   alignas(64) double grow[sizeof(T) == sizeof(double) ? most : 1];  // of double: what the loss is multiplied by
-  alignas(64) double factor[most];  // of a softmax
+  alignas(64) double factor[most];                                  // of a softmax
   alignas(64) T first[most];
   alignas(64) T second[most];
   alignas(64) T at_label[most];

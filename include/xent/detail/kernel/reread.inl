@@ -209,9 +209,9 @@ struct StripMultiples {
   using Piece = Lanes<float, 16>;
 
   /// A few classes of the rows from `row` to `end`, whole registers of them.
-  [[gnu::noinline]] static void multiply_rows(bool past, const float* z, std::ptrdiff_t stride, int classes, const float* max,
-                            const float* first, const float* second, float* out, std::ptrdiff_t out_stride, int row,
-                            int end) {
+  [[gnu::noinline]] static void multiply_rows(bool past, const float* z, std::ptrdiff_t stride, int classes,
+                                              const float* max, const float* first, const float* second, float* out,
+                                              std::ptrdiff_t out_stride, int row, int end) {
     for (; row < end; row += L::count) {
       const MultipleExp<float, bytes> multiple(L::load(max + row), L::load(first + row), L::load(second + row));
       const float* from = z + row;
