@@ -158,7 +158,7 @@ class StripWork {
  private:
   bool rereads() const { return may_reread && classes_ > most_strip_classes; }
   bool sums_itself() const { return by_label && !rereads(); }
-  // Whether other kernels may find the sums; there is room for one place of theirs alone.
+  // Whether sums may be found by other kernels, too. What all of them find stands in the place of those, or else in a smaller one.
   static constexpr bool reduces = !by_label || may_reread;
   using Reduced = ReducedRows<Logits, Exps, reduces ? capacity : 1>;
 

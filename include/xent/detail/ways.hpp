@@ -133,7 +133,7 @@ inline int rows_in_scratch(Index classes, int most) {
   return int((lines - 1 + lines % 2) * 16);
 }
 
-/// Columns are near as they stand: strips of few classes are several others, and so are those of many, which nothing holds.
+/// Columns need no room: strips of few classes are as long as several others, and those of many, which no cache holds, as can be.
 template <bool in_place>
 int rows_in_strip(Index classes, int most) {
   if (!in_place) return rows_in_scratch(classes, most);

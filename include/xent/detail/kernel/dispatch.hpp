@@ -33,7 +33,7 @@ inline constexpr std::ptrdiff_t near_size = 8192;
 /// The lanes of whole registers of any set that so many rows of a strip take.
 inline constexpr int lanes_of(std::ptrdiff_t rows) { return int(rows + 15) / 16 * 16; }
 
-/// A strip of rows in the making, see RowSum. Of float, lost is not used.
+/// A strip of rows in the making, see RowSum. Sums of floats are in double: they have no `lost`.
 template <class T, std::size_t most = std::size_t(label_strip_rows<T>)>
 struct Strip {
   alignas(64) T max[most];

@@ -62,10 +62,10 @@ template <int bytes, bool keeps>
   return !keeps && strip.notices_labels ? nan : max;
 }
 
-/// Asks for what the rows after those at j need meanwhile, a line for each class: columns of 625000 x 32 take 1.4 times as long
-/// without, with gradient 2 times; rows of 10^6 x 5 with gradient 1.4 times if they are asked for when a strip is gathered. Between the
-/// exponentials of these rows, for all at once would fill the queues and hold up what is read: 20000 x 64 takes 1.25 times as long so,
-/// with gradient 1.35 times.
+/// Asks for what the rows after those at j need meanwhile, once for each class; registers shorter than a line ask for it again. Columns
+/// of 625000 x 32 take 1.4 times as long without, with gradient 2 times; rows of 10^6 x 5 with gradient 1.4 times if they are asked for
+/// when a strip is gathered. To be spread among the exponentials, for all at once would fill the queues and hold up what is read:
+/// 20000 x 64 takes 1.25 times as long so, with gradient 1.35 times.
 template <int bytes, bool keeps>
 class Requests {
  public:
