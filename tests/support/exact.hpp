@@ -20,7 +20,7 @@ template <class Scalar>
 using Vector = Eigen::Array<Scalar, Eigen::Dynamic, 1>;
 using Labels = Vector<Index>;
 
-/// A result with some 38 significant digits: hi + lo. Its error is judged in ulp of `scale`, which is the
+/// A result with more digits than long double has: hi + lo. Its error is judged in ulp of `scale`, which is the
 /// size of the result itself unless the problem is ill conditioned (a difference of larger terms).
 struct Exact {
   long double hi = 0;

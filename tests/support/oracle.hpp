@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// tests/support/oracle.hpp - every function of the library written out again, naively, in 50 digits.
+// tests/support/oracle.hpp - every function of the library written out again, naively, in 34 digits.
 //
 // Nothing here calls the library or shares a line with it: two transcriptions of one formula do not fail alike.
-// Inputs are exact values (long double holds each float and double), results carry twice the digits of
-// long double. Gradients are those of the sum and of the mean.
+// Inputs are exact values (long double holds each float and double), results have at least 25 good digits, where long double
+// has 19. Gradients are those of the sum and of the mean.
 #pragma once
 
 #include "exact.hpp"
