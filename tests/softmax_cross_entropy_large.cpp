@@ -4,6 +4,7 @@
 #include "support/oracle.hpp"
 #include "support/ulp.hpp"
 
+#include <xent/focal_loss.hpp>
 #include <xent/log_softmax.hpp>
 #include <xent/logsumexp.hpp>
 #include <xent/softmax.hpp>
@@ -80,6 +81,47 @@ TEMPLATE_LIST_TEST_CASE("gradients that no cache holds have the bits of small on
     check_rows(logits, labels);
     check_rows(Cols<TestType>(logits), labels);
   }
+}
+
+TEST_CASE("options and targets that no cache holds have the bits of small ones", "[large]") {
+  Random random;
+  constexpr Index cols = 5003;
+  constexpr Index rows = Index(25 << 20) / 4 / cols;
+  Rows<float> logits = large_rows<float>(random, rows, cols);
+  for (Index k : {Index(9), Index(1200), cols - 1}) logits(8, k) = logits(24, k) = 30;  // all of them the largest
+  Labels labels = random_labels(random, rows, cols);
+  labels(24) = 1200;
+  Rows<float> const some = distributions<float>(random, 37, cols, 1, 0.1);
+  Rows<float> targets(rows, cols);
+  for (Index i = 0; i < rows; ++i) targets.row(i) = some.row(i % 37);
+  Vector<float> const weights = positive_weights<float>(random, cols);
+  auto const check = [&](char const* what, auto const& answers, auto const& loss_of) {
+    INFO(what);
+    Rows<float> gradient;
+    auto const loss = loss_of(logits, answers, gradient);
+    Rows<float> overwritten = logits;
+    CHECK(identical(loss_of(overwritten, answers, overwritten), loss));
+    CHECK(identical(overwritten, gradient));
+    for (Index first : {Index(0), Index(17), Index(rows - 16)}) {
+      Rows<float> const few = logits.middleRows(first, 16);
+      Rows<float> few_gradient;
+      auto const few_losses = loss_of(few, answers.middleRows(first, 16).eval(), few_gradient);
+      CHECK(identical(Vector<float>(loss.segment(first, 16)), few_losses));
+      CHECK(identical(Rows<float>(gradient.middleRows(first, 16)), few_gradient));
+    }
+  };
+  auto const with = [](xent::SoftmaxCrossEntropyOptions<float> const& options) {
+    return [=](auto const& z, auto const& answers, auto& gradient) {
+      return xent::softmax_cross_entropy_with_gradient<Reduction::none>(z, answers, gradient, options);
+    };
+  };
+  check("smoothed labels", labels, with({.label_smoothing = 0.2f}));
+  check("weighted classes", labels, with({.label_smoothing = 0.2f, .class_weights = weights}));
+  check("targets", targets, with({}));
+  check("smoothed targets", targets, with({.label_smoothing = 0.2f}));
+  check("focal", labels, [](auto const& z, auto const& y, auto& gradient) {
+    return xent::softmax_focal_loss_with_gradient<Reduction::none>(z, y, gradient, {.gamma = 2.5f});
+  });
 }
 
 TEMPLATE_LIST_TEST_CASE("rows of few classes, many of them, have the bits of few rows", "[large]", Reals32And64) {

@@ -88,6 +88,8 @@ class DenseWork {
   static constexpr bool writes = !std::is_same_v<Out, NoGradient>;
   static constexpr Blend simple = std::is_same_v<Targets, NoTargets> ? Blend::even : Blend::targets;
   static constexpr std::size_t capacity = strips ? strip_rows : wide_capacity;
+  // Whether exponentials may be taken twice, see reread.inl.
+  static constexpr bool may_reread = std::is_same_v<T, float> && writes && !strips && !copies;
 
   DenseWork(const Logits& logits, const Rows<Logits>& logit_rows, const Targets& targets, const Reader& reader,
             const T* class_weights, Out& out)
@@ -95,7 +97,12 @@ class DenseWork {
         targets_(targets, reader),
         out_(out),
         rows_{nullptr, 0, nullptr, 0, class_weights, nullptr, nullptr, 0, class_count(logits), 0},
-        simple_(!optional) {}
+        simple_(!optional) {
+    if constexpr (may_reread) {
+      rereads_ = kernels<DenseRereadTable<T, simple>>().gradient != nullptr && rows_.classes >= least_running_classes &&
+                 exceeds_caches<T>(logits) && out_row(0).data != logits_.row(0);
+    }
+  }
 
   int most_rows() const {
     if (!strips) return writes || copies ? 1 : wide_rows;  // see RowWork
@@ -118,7 +125,7 @@ class DenseWork {
       rows_.kept = logits_.scratch();
       rows_.kept_stride = logits_.stride();
     } else if constexpr (writes) {
-      rows_.kept = out_row(0).data;
+      rows_.kept = rereads_ ? nullptr : out_row(0).data;
       rows_.kept_stride = out_row(0).stride;
     }
     if constexpr (strips) {
@@ -146,7 +153,7 @@ class DenseWork {
       for (int j = 0; j < rows_.rows; ++j) {
         rows_.z = logits_.row(j);
         rows_.t = targets_.row(j);
-        rows_.next = !writes && !copies && j + 1 < left_ ? logits_.row(j + 1) : nullptr;
+        rows_.next = !copies && j + 1 < left_ ? logits_.row(j + 1) : nullptr;
         const RowTop<T> top =
             top_known_ ? strip_.next_top : kernels<RowMaximumTable<T>>().maximum(rows_.z, rows_.classes);
         strip_.max[j] = top.max;
@@ -180,7 +187,7 @@ class DenseWork {
 
   /// Writes the gradient of all rows; class label[j] of row j, where it is not negative, gets what is its own instead.
   void write_gradient(const int* label) {
-    with_blend([&]<Blend blend>() { kernels<DenseGradientTable<T, !strips, blend>>().gradient(rows_, strip_, 0); });
+    with_blend([&]<Blend blend>() { write_slopes<blend>(); });
     if constexpr (strips) {
       kernels<StripPutTable<T>>().put(strip_.at_label, rows_.classes, rows_.rows, label, rows_.kept, rows_.kept_stride);
     } else if (*label >= 0) {
@@ -197,6 +204,17 @@ class DenseWork {
       if (!simple_) return pass.template operator()<Blend::any>();
     }
     pass.template operator()<simple>();
+  }
+
+  template <Blend blend>
+  void write_slopes() {
+    if constexpr (may_reread) {
+      if (rereads_) {
+        rows_.kept = out_row(0).data;
+        return kernels<DenseRereadTable<T, blend>>().gradient(rows_, strip_, 0);
+      }
+    }
+    kernels<DenseGradientTable<T, !strips, blend>>().gradient(rows_, strip_, 0);
   }
 
   void copy_out() {
@@ -220,7 +238,12 @@ class DenseWork {
       strip_.kept[j] = kept;
       strip_.even[j] = counts ? smoothing / strip_.unmasked[j] : T(0);
     }
-    with_blend([&]<Blend blend>() { kernels<DenseSumTable<T, !strips, blend, writes>>().sums(rows_, strip_, begin); });
+    with_blend([&]<Blend blend>() {
+      if constexpr (may_reread) {
+        if (rereads_) return kernels<DenseSumTable<T, true, blend, false>>().sums(rows_, strip_, begin);
+      }
+      kernels<DenseSumTable<T, !strips, blend, writes>>().sums(rows_, strip_, begin);
+    });
   }
 
   DenseSource<Logits, Rows<Logits>, copies> logits_;
@@ -231,6 +254,7 @@ class DenseWork {
   bool top_known_ = false;  // that of the next row
   DenseRows<T> rows_;
   bool simple_;
+  bool rereads_ = false;
   DenseStrip<T, capacity> strip_;
   V loss_[std::is_same_v<T, float> ? 1 : capacity];
 };

@@ -110,6 +110,28 @@ struct DenseGradient {
     }
   }
 
+  /// The same from the logits once more, and past the caches.
+  void run_row_again(Reg max, std::ptrdiff_t top) const {
+    const RowExp<T, bytes> exp(max);
+    const std::ptrdiff_t last = cells.rows.classes - L::count;
+    const auto t = cells.place(cells.rows.t, cells.zeros);
+    const auto w = cells.place(cells.rows.w, cells.ones);
+    const auto slope_from = [&](std::ptrdiff_t k) {
+      const Reg logit = L::load(cells.rows.z + k);
+      const Reg e = logit == -ExpConstants<T>::infinity ? Reg{} : exp(logit);
+      const Reg target = L::load(t.step == 0 ? t.data : t.data + k);
+      const Reg weight = L::load(w.step == 0 ? w.data : w.data + k);
+      if (blend != Blend::even && any_leads(e)) [[unlikely]]
+        return slope_beside(top, k, e, target, weight);
+      return usual_slope(e, target, weight);
+    };
+    T* const out = cells.rows.kept;
+    L::store(out, slope_from(0));
+    for (std::ptrdiff_t k = L::lead_of(out); k <= last; k += L::count) L::store_past_caches(out + k, slope_from(k));
+    L::store(out + last, slope_from(last));
+    past_caches_done();
+  }
+
   /// Over some classes of the rows of a strip.
   [[gnu::always_inline]] void run_strip() const {
     for (std::ptrdiff_t i = 0; i < cells.classes; ++i) {
@@ -129,24 +151,35 @@ struct DenseGradient {
   /// A whole register without the maximum.
   [[gnu::always_inline]] void take_whole(std::ptrdiff_t i, const T* t, const T* w) const {
     T* const to = cells.rows.kept + i * L::count;
-    const Reg e = L::load(to);
-    const Reg all = times(e, first, second);
-    if constexpr (blend == Blend::even) {
-      L::store(to, e == T(0) ? Reg{} : all - even);
-    } else {
-      L::store(to, all - scaled(e == T(0), L::load(t), L::load(w)));
-    }
+    L::store(to, usual_slope(L::load(to), L::load(t), L::load(w)));
   }
 
   void take(std::ptrdiff_t i) const { cells.keep(i, slope(cells.kept(i), cells.t(i), cells.w(i))); }
 
-  [[gnu::always_inline]] Reg slope(Reg e, [[maybe_unused]] Reg t, [[maybe_unused]] Reg w) const {
+  [[gnu::always_inline]] Reg slope(Reg e, Reg t, Reg w) const {
+    const Reg usual = usual_slope(e, t, w);
+    if constexpr (blend == Blend::even) return usual;
+    const Reg b = coefficient(e == T(0), t, w);
+    const Reg at_maximum = as_rounded((rest + (leading - b)) * share) - b * beside;
+    return e >= highest ? at_maximum : usual;
+  }
+  [[gnu::always_inline]] Reg usual_slope(Reg e, [[maybe_unused]] Reg t, [[maybe_unused]] Reg w) const {
     const auto masked = e == T(0);
     const Reg all = times(e, first, second);
     if constexpr (blend == Blend::even) return masked ? Reg{} : all - even;
-    const Reg b = coefficient(masked, t, w);
-    const Reg at_maximum = (rest + (leading - b)) * share - b * beside;
-    return e >= highest ? at_maximum : all - scaled(masked, t, w);
+    return all - as_rounded(scaled(masked, t, w));
+  }
+
+  bool any_leads(Reg e) const {
+    using Bits = typename L::Bits;
+    return L::any_sign(reinterpret_cast<Bits>(highest) - reinterpret_cast<Bits>(e) - typename L::Word(1));
+  }
+  /// From the k-th class on, as run_row: other classes that have the maximum, too, are as all others there.
+  [[gnu::noinline]] Reg slope_beside(std::ptrdiff_t top, std::ptrdiff_t k, Reg e, Reg t, Reg w) const {
+    const std::ptrdiff_t behind = cells.whole / block * block;
+    const std::ptrdiff_t begin = top < 0 ? behind : top;
+    const auto from = [&](std::ptrdiff_t i) { return L::from(int(i * L::count - k)); };
+    return (from(begin) & ~from(begin + block)) | from(behind) ? slope(e, t, w) : usual_slope(e, t, w);
   }
 };
 
@@ -172,7 +205,7 @@ struct DenseKernels {
       DenseSums<T, bytes, true, blend> sums;
       sums.template run_row<keeps>(rows, j, strip);
       sums.put(strip, Cells(rows, j));
-      set_units(j, keeps, strip);
+      set_units(j, true, strip);
     } else {
       run<sum_span<blend>>(rows, strip, Cells::span);
       for (int row = 0; row < rows.rows; row += L::count) set_units(row, keeps, strip);
@@ -186,6 +219,12 @@ struct DenseKernels {
     } else {
       run<gradient_span<blend>>(rows, strip, Cells::short_span);
     }
+  }
+
+  template <Blend blend>
+  static void gradient_again(const DenseRows<T>& rows, Strip& strip, int j) {
+    const DenseGradient<T, bytes, true, blend> gradient(Cells(rows, j), strip);
+    gradient.run_row_again(L::set(strip.max[j]), top_register<T, bytes>(strip));
   }
 
  private:

@@ -145,7 +145,6 @@ struct DenseBlocks {
   /// What the n registers from the i-th on have seen of the next row.
   template <int n>
   [[gnu::always_inline]] void look(std::ptrdiff_t i, std::ptrdiff_t whole) {
-    if constexpr (keeps) return;
     if constexpr (n < 8) {
       seen = L::set(-K::infinity);
       for (std::ptrdiff_t k = i; k < whole && k < i + n; ++k) see(k * L::count);
@@ -202,12 +201,10 @@ struct DenseBlocks {
       const Reg e = exp.of_moved(logit);
       if constexpr (blend != Blend::even) prefetch<Cache::second>(target, 2 * rows.classes);
       if constexpr (keeps) {
-        prefetch<Cache::second>(rows.z + at, 2 * rows.classes);
         prefetch<Cache::second, true>(rows.kept + at, rows.classes);
         L::store(rows.kept + at, e);
-      } else if constexpr (!tops) {
-        see(at);
       }
+      if constexpr (!tops) see(at);
       if constexpr (!tops) return e;
       const auto leads = logit >= max;
       part.equal = leads ? part.equal + T(1) : part.equal;
@@ -268,7 +265,7 @@ struct DenseSums {
       blocks.template look<4>(i, whole);
       i += 4;
     }
-    if constexpr (!keeps) s.next_top = blocks.top_of_next();
+    s.next_top = blocks.top_of_next();
   }
 
   /// On from what put() left of a strip: to the same bits as without a break.

@@ -170,11 +170,11 @@ struct RunningRowTable {
   float (*sum)(const float* z, std::ptrdiff_t size, float* kept, std::ptrdiff_t label,
                Strip<float, wide_capacity>& strip, int j);
 };
-/// For such whose exponentials are taken twice, and what is made of them is written past the caches, see reread.inl: null pointers
-/// where it is faster to keep them.
-template <class T>
+/// For wide rows whose exponentials are taken twice, and what is made of them is written past the caches, see reread.inl: null
+/// pointers where it is faster to keep them, or where rows are not read once.
+template <class T, bool careful>
 struct RowRereadTable {
-  decltype(RunningRowTable<false>::sum) sum;
+  decltype(RunningRowTable<false>::sum) running_sum;
   void (*multiples)(const T* z, std::ptrdiff_t size, T anchor, T first, T second, T* out);
 };
 
@@ -347,6 +347,11 @@ struct DensePairTable {
 template <class T, bool wide, Blend blend>
 struct DenseGradientTable {
   DensePassOver<T, wide> gradient;
+};
+/// Of a wide row whose exponentials were not kept, see reread.inl; null where that is not worth it.
+template <class T, Blend blend>
+struct DenseRereadTable {
+  DensePassOver<T, true> gradient;
 };
 
 /// What the kernel of the binary cross-entropy is told about a block of elements: what their targets are smoothed by, or the

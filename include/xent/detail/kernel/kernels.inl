@@ -115,14 +115,18 @@ struct TableOf<RunningRowTable<keeps>, bytes> {
   static constexpr RunningRowTable<keeps> value{&RunningRow<bytes, keeps>::sum};
 };
 
-template <class T, int bytes>
-struct TableOf<RowRereadTable<T>, bytes> {
-  static constexpr RowRereadTable<T> value{};
+template <class T, bool careful, int bytes>
+struct TableOf<RowRereadTable<T, careful>, bytes> {
+  static constexpr RowRereadTable<T, careful> value{};
 };
 /// Only with AVX-512 exponentials are cheap enough: with AVX2 256 x 50257 takes 1.4 times as long so.
 template <class T>
-struct TableOf<RowRereadTable<T>, 64> {
-  static constexpr RowRereadTable<T> value{&RunningRow<64, false>::sum, &RowMultiples<T, 64>::multiples};
+struct TableOf<RowRereadTable<T, false>, 64> {
+  static constexpr RowRereadTable<T, false> value{&RunningRow<64, false>::sum, &RowMultiples<T, 64, false>::multiples};
+};
+template <class T>
+struct TableOf<RowRereadTable<T, true>, 64> {
+  static constexpr RowRereadTable<T, true> value{nullptr, &RowMultiples<T, 64, true>::multiples};
 };
 
 template <bool careful, int bytes>
@@ -169,6 +173,15 @@ struct TableOf<DensePairTable<most>, bytes> {
 template <class T, bool wide, Blend blend, int bytes>
 struct TableOf<DenseGradientTable<T, wide, blend>, bytes> {
   static constexpr DenseGradientTable<T, wide, blend> value{&DenseKernels<T, bytes, wide>::template gradient<blend>};
+};
+
+template <class T, Blend blend, int bytes>
+struct TableOf<DenseRereadTable<T, blend>, bytes> {
+  static constexpr DenseRereadTable<T, blend> value{};
+};
+template <class T, Blend blend>
+struct TableOf<DenseRereadTable<T, blend>, 64> {
+  static constexpr DenseRereadTable<T, blend> value{&DenseKernels<T, 64, true>::template gradient_again<blend>};
 };
 
 template <class T, int bytes>

@@ -275,10 +275,10 @@ struct LabelStripKernels {
     Rows own;
     constexpr bool always = masks && !looks;
     const int near = reduce_while<always>(masks ? all : strip, own, 0, rows, sum);
+    if constexpr (!ends_at_once) finish_all<always>(strip, own, 0, near, sum);
     if constexpr (looks) {
-      if (near < rows) reduce_masked(all, own, near, rows, sum);
+      if (near < rows) take_masked(all, own, near, rows, sum);
     }
-    if constexpr (!ends_at_once) finish_all(strip, own, rows, sum);
     int j = 0;
     if constexpr (looks) {
       for (; keeps && j < near; j += L::count) scale<false>(strip, own, j);
@@ -288,30 +288,36 @@ struct LabelStripKernels {
   }
 
   /// All from the first on that may have masked classes.
-  [[gnu::noinline]] static void reduce_masked(const LabelStrip& strip, Rows& own, int from, int rows, Sum& sum) {
+  [[gnu::noinline]] static void take_masked(const LabelStrip& strip, Rows& own, int from, int rows, Sum& sum) {
     reduce_while<true>(strip, own, from, rows, sum);
+    finish_all<true>(strip, own, from, rows, sum);
   }
 
-  /// Returns where it has ended: where a logit may be -inf and that matters, if it does not count on that, or nowhere.
+  /// Returns where it has ended: where a logit may be -inf and that matters, if it does not count on that, or nowhere. Where
+  /// exponentials replace the logits that has to be known before.
   template <bool masked>
   [[gnu::always_inline]] static int reduce_while(const LabelStrip& strip, Rows& own, int j, int rows, Sum& sums) {
+    constexpr bool stops = looks && !masked;
     Sum sum = sums;
     for (; j < rows; j += L::count) {
-      if (looks && !masked && !near(strip, j)) break;
-      reduce<masked>(strip, own, j, at_once ? sum : sums);
+      if (stops && keeps && !near(strip, j)) break;
+      const bool known = reduce<masked>(strip, own, j, at_once ? sum : sums);
+      if (stops && !keeps && !known) break;
     }
     if constexpr (at_once) sums = sum;
     return j;
   }
 
-  [[gnu::always_inline]] static void finish_all(const LabelStrip& strip, Rows& own, int rows, Sum& sums) {
+  template <bool masked>
+  [[gnu::always_inline]] static void finish_all(const LabelStrip& strip, Rows& own, int j, int rows, Sum& sums) {
     Sum sum = sums;
-    for (int j = 0; j < rows; j += Wide::count) finish(strip, own, j, sum);
+    for (; j < rows; j += Wide::count) finish<masked>(strip, own, j, sum);
     sums = sum;
   }
 
+  /// Whether margins, which are summed if labels are smoothed, are finite.
   template <bool masked>
-  [[gnu::always_inline]] static void reduce(const LabelStrip& strip, Rows& rows, int j, Sum& sum) {
+  [[gnu::always_inline]] static bool reduce(const LabelStrip& strip, Rows& rows, int j, Sum& sum) {
     const Reg max = extreme<true>(strip, j);
     PassOf<masked> pass(strip, j, max);
     pass.add(strip.classes - 1);
@@ -342,8 +348,9 @@ struct LabelStripKernels {
     if constexpr (as == LabelsAs::smoothed) {
       Wide::store(rows.margins + j, pass.margins.sum);
       Wide::store(rows.margins + j + Wide::count, pass.margins.other);
-      L::store(rows.unmasked + j, pass.unmasked);
+      if constexpr (masked) L::store(rows.unmasked + j, pass.unmasked);
     }
+    return as != LabelsAs::smoothed || Wide::all_finite(pass.margins.sum + pass.margins.other);
   }
 
   /// The largest logit of each row, or the smallest; NaN if the first is.
@@ -414,6 +421,7 @@ struct LabelStripKernels {
   }
 
   /// Their losses, and what their gradients are made of.
+  template <bool masked>
   [[gnu::always_inline]] static void finish(const LabelStrip& strip, Rows& rows, int j, Sum& sum) {
     const Facts row(strip, rows, j);
     if constexpr (as == LabelsAs::summed) {
@@ -425,16 +433,17 @@ struct LabelStripKernels {
         if (strip.tells_irregular()) Wide::store(strip.loss + j, row.irregular());
       }
     } else {
-      const D loss = loss_of(strip, rows, j, row, sum) + row.irregular();
+      const D loss = loss_of<masked>(strip, rows, j, row, sum) + row.irregular();
       Wide::store(strip.loss + j, loss);
       sum.total += Sum::of_labelled(strip, j, loss, D{});
     }
   }
 
   /// Or 0 where that is a matter of the sum.
+  template <bool masked>
   [[gnu::always_inline]] static D loss_of(const LabelStrip& strip, Rows& rows, int j, const Facts& row, Sum& sum) {
     if constexpr (as == LabelsAs::smoothed) {
-      const D margins = smooth(strip, rows, row, j);
+      const D margins = smooth<masked>(strip, rows, row, j);
       if (!strip.summed) return row.weight == 0.0 ? D{} : row.weight * (margins + row.log_sum());
       sum.add(strip, j, margins, Wide::load(rows.below + j), row.top);
       return D{};
@@ -454,9 +463,11 @@ struct LabelStripKernels {
 
   /// The sum of b (max - z) for smoothed labels: b = 1 - s + even at the label, even = s / unmasked elsewhere, 0 where the logit
   /// is -inf. And what their gradients are made of.
+  template <bool masked>
   [[gnu::always_inline]] static D smooth(const LabelStrip& strip, Rows& rows, const Facts& row, int j) {
     const double kept = 1 - strip.shape.smoothing;
-    const D even = strip.shape.smoothing / Wide::load_wider(rows.unmasked + j);
+    const D unmasked = masked ? Wide::load_wider(rows.unmasked + j) : Wide::set(double(strip.classes));
+    const D even = strip.shape.smoothing / unmasked;
     if constexpr (keeps) {
       const D scale = Sum::of_labelled(strip, j, row.weight * strip.scale, D{});
       const D share = scale / row.all;

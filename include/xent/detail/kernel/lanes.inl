@@ -18,6 +18,18 @@ inline void hide([[maybe_unused]] Reg& x) {
 #endif
 }
 
+/// A product that g++ would contract with what it is added to, but only where nothing else is made of it, and of two products the one
+/// or the other.
+template <class Reg>
+[[gnu::always_inline]] inline Reg as_rounded(Reg product) {
+#ifdef __x86_64__
+  asm("" : "+v"(product));
+#else
+  asm("" : "+w"(product));
+#endif
+  return product;
+}
+
 /// 0, or NaN where x is not finite.
 template <class Reg>
 [[gnu::always_inline]] inline Reg nothing_of(Reg x) {
@@ -294,12 +306,6 @@ template <class Bits>
   return index;
 }
 
-/// A product that g++ would contract with what it is added to, but only where nothing else is made of it.
-template <class Reg>
-[[gnu::always_inline]] inline Reg as_rounded(Reg product) {
-  asm("" : "+v"(product));
-  return product;
-}
 #else
 template <class T, int bytes>
 inline constexpr bool has_table = false;

@@ -157,7 +157,7 @@ struct RunningSums {
 };
 
 /// The probabilities of rows, one in each lane, as multiples of their exponentials.
-template <class T, int bytes>
+template <class T, int bytes, bool careful = false>
 struct MultipleExp {
   using L = Lanes<T, bytes>;
   using Reg = typename L::Reg;
@@ -166,7 +166,12 @@ struct MultipleExp {
   Reg first, second;
 
   MultipleExp(Reg max, Reg one, Reg other) : exp(max), first(one), second(other) {}
-  [[gnu::always_inline]] Reg operator()(Reg z) const { return times(exp(z), first, second); }
+  [[gnu::always_inline]] Reg operator()(Reg z) const {
+    if constexpr (!careful) return times(exp(z), first, second);
+    Reg low;
+    const Reg e = exp(z, low);
+    return times(e + low, first, second);
+  }
 };
 
 template <int bytes>
@@ -244,13 +249,13 @@ struct StripMultiples {
   }
 };
 
-template <class T, int bytes>
+template <class T, int bytes, bool careful>
 struct RowMultiples {
   using L = Lanes<T, bytes>;
 
   /// The same of one row, always past the caches.
   static void multiples(const T* z, std::ptrdiff_t size, T anchor, T first, T second, T* out) {
-    const MultipleExp<T, bytes> multiple(L::set(anchor), L::set(first), L::set(second));
+    const MultipleExp<T, bytes, careful> multiple(L::set(anchor), L::set(first), L::set(second));
     const std::ptrdiff_t last = size - L::count;
     L::store(out, multiple(L::load(z)));
     for (std::ptrdiff_t i = L::lead_of(out); i <= last; i += L::count) {
