@@ -90,8 +90,7 @@ struct DensePass {
   }
 };
 
-/// Whole registers of a row by itself with finite logits. Unless exponentials are kept, the next row is read for its maximum
-/// meanwhile, as in RowPass.
+/// Whole registers of a row by itself with finite logits. The next row is read for its maximum meanwhile, as in RowPass.
 template <class T, int bytes, Blend blend, bool keeps>
 struct DenseBlocks {
   using K = ExpConstants<T>;
@@ -188,8 +187,7 @@ struct DenseBlocks {
     }
   }
 
-  /// The sum of their exponentials. Asks for what comes later: where they are kept, for the row after the next, and where the
-  /// next will be kept: 4096 x 1000 with gradient takes 1.06 times as long with the next row alone.
+  /// The sum of their exponentials. Asks for the targets of the row after the next, and where the next will be kept.
   template <int n, bool tops>
   [[gnu::always_inline]] Reg exps_of(const T* z, const T* target, std::ptrdiff_t at, Part& part) {
     if constexpr (n > 1) {

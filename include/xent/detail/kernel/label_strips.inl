@@ -301,8 +301,8 @@ struct LabelStripKernels {
     Sum sum = sums;
     for (; j < rows; j += L::count) {
       if (stops && keeps && !near(strip, j)) break;
-      const bool known = reduce<masked>(strip, own, j, at_once ? sum : sums);
-      if (stops && !keeps && !known) break;
+      const bool finite = reduce<masked>(strip, own, j, at_once ? sum : sums);
+      if (stops && !keeps && !finite) break;
     }
     if constexpr (at_once) sums = sum;
     return j;
