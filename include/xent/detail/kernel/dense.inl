@@ -111,8 +111,9 @@ struct DenseGradient {
   }
 
   /// The same from the logits once more, and past the caches.
-  void run_row_again(Reg max, std::ptrdiff_t top) const {
+  void run_row_again(Reg max, std::ptrdiff_t top) {
     const RowExp<T, bytes> exp(max);
+    highest = exp(max);
     const std::ptrdiff_t last = cells.rows.classes - L::count;
     const auto t = cells.place(cells.rows.t, cells.zeros);
     const auto w = cells.place(cells.rows.w, cells.ones);
@@ -205,7 +206,7 @@ struct DenseKernels {
       DenseSums<T, bytes, true, blend> sums;
       sums.template run_row<keeps>(rows, j, strip);
       sums.put(strip, Cells(rows, j));
-      set_units(j, true, strip);
+      set_units(j, keeps, strip);
     } else {
       run<sum_span<blend>>(rows, strip, Cells::span);
       for (int row = 0; row < rows.rows; row += L::count) set_units(row, keeps, strip);
@@ -223,7 +224,7 @@ struct DenseKernels {
 
   template <Blend blend>
   static void gradient_again(const DenseRows<T>& rows, Strip& strip, int j) {
-    const DenseGradient<T, bytes, true, blend> gradient(Cells(rows, j), strip);
+    DenseGradient<T, bytes, true, blend> gradient(Cells(rows, j), strip);
     gradient.run_row_again(L::set(strip.max[j]), top_register<T, bytes>(strip));
   }
 
