@@ -107,6 +107,7 @@ class RowWork {
   // Whether wide rows are read once. Not in double, whose exponentials would lose digits on their way to another anchor.
   static constexpr bool may_run =
       std::is_same_v<T, float> && what != Kept::margins && !Exps::careful && (!keeps || direct);
+  // Whether exponentials may be taken twice, see reread.inl.
   static constexpr bool may_reread =
       std::is_same_v<T, float> && what == Kept::exponentials && SameRows<Logits, Out> && !packs;
   using Reduced = ReducedRows<Logits, Exps, capacity>;
