@@ -97,13 +97,14 @@ W as_rounded(W x) {
 template <class W>
 inline constexpr bool has_exact_errors = std::is_floating_point_v<W>;
 
-/// What `sum` = a + b lost: a + b = sum + sum_error(a, b, sum) exactly (Knuth, The Art of Computer Programming 2, 4.2.2).
+/// What `sum` = a + b lost: a + b = sum + sum_error(a, b, sum) exactly (Knuth, The Art of Computer Programming 2, 4.2.2). With the
+/// rules of exact numbers, which are those of -ffast-math, it would be 0.
 template <class W>
 W sum_error(const W& a, const W& b, const W& sum) {
   if constexpr (has_exact_errors<W>) {
-    const W b_seen = sum - a;
-    const W a_seen = sum - b_seen;
-    return (a - a_seen) + (b - b_seen);
+    const W b_seen = as_rounded(W(as_rounded(sum) - a));
+    const W a_seen = as_rounded(W(sum - b_seen));
+    return as_rounded(W(a - a_seen)) + as_rounded(W(b - b_seen));
   } else {
     return W(0);
   }

@@ -52,7 +52,8 @@ struct ElementKernels {
       if constexpr (slopes) rest.put(of.slope(terms.divisor), slope + i);
       total.add(L::from(size - i) ? Reg{} : value);
     }
-    return Lanes<double, bytes>::sum(total.sum + total.other);
+    const auto all = total.across();
+    return all.sum + all.lost;
   }
 
  private:
